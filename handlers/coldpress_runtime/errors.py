@@ -1,0 +1,111 @@
+"""Every error the runtime raises, and the HTTP status each becomes.
+
+::
+
+    ColdpressError               500
+    ├── ManifestError            500  coldpress.json is missing, or says something impossible
+    ├── EngineError              500
+    │   ├── LibraryError         500  no usable ONNX Runtime library
+    │   └── LoadError            500  a model that the library will not open
+    ├── HookError                500  preprocess or postprocess raised
+    └── RequestError             400  the caller can mend it
+        ├── RunError             400  well-formed inputs that the model itself refuses
+        ├── NotFoundError        404
+        ├── MethodNotAllowedError 405
+        ├── TooLargeError        413
+        ├── MediaTypeError       415
+        └── BusyError            429  try again after ``retry_after`` seconds
+
+A message is one sentence: what was found, what was expected, what to do next. It never holds a secret, a request's
+values beyond a few characters, or a path of the machine.
+"""
+
+__all__ = [
+    "BusyError",
+    "ColdpressError",
+    "EngineError",
+    "HookError",
+    "LibraryError",
+    "LoadError",
+    "ManifestError",
+    "MediaTypeError",
+    "MethodNotAllowedError",
+    "NotFoundError",
+    "RequestError",
+    "RunError",
+    "TooLargeError",
+]
+
+
+class ColdpressError(Exception):
+    """Anything coldpress raises on purpose; ``status`` is its HTTP status."""
+
+    status = 500
+
+
+class ManifestError(ColdpressError):
+    """``coldpress.json`` is missing, is not JSON, or holds a field that cannot be right."""
+
+
+class EngineError(ColdpressError):
+    """ONNX Runtime could not do its part."""
+
+
+class LibraryError(EngineError):
+    """No ONNX Runtime library was found, or the one found is too old."""
+
+
+class LoadError(EngineError):
+    """ONNX Runtime will not open the model."""
+
+
+class HookError(ColdpressError):
+    """The user's ``preprocess`` or ``postprocess`` raised something that is not a ``RequestError``."""
+
+
+class RequestError(ColdpressError):
+    """The request is wrong in a way its sender can mend."""
+
+    status = 400
+
+
+class RunError(RequestError):
+    """The inputs match the signature, yet the model cannot run on them (an index out of range, sizes at odds)."""
+
+
+class NotFoundError(RequestError):
+    """There is nothing at that path."""
+
+    status = 404
+
+
+class MethodNotAllowedError(RequestError):
+    """The path is there, the method is not; ``allow`` lists those that are."""
+
+    status = 405
+
+    def __init__(self, message: str, allow: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class TooLargeError(RequestError):
+    """The body, or what it asks for, is over a stated limit."""
+
+    status = 413
+
+
+class MediaTypeError(RequestError):
+    """The body is in a content type or encoding that this path does not read."""
+
+    status = 415
+
+
+class BusyError(RequestError):
+    """No room for another request now; try again after ``retry_after`` seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

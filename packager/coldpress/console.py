@@ -1,0 +1,44 @@
+"""What people see: text and progress on stderr, machine-readable results on stdout, and nothing else anywhere."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["emit_json", "emit_text", "progress", "say"]
+
+
+def say(text: str = "") -> None:
+    """Write a line for people, on stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def emit_text(text: str) -> None:
+    """Write a command's own result for people, on stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def emit_json(value: dict[str, Any]) -> None:
+    """Write a command's one JSON object, on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress(title: str) -> Iterator[None]:
+    """Show that ``title`` is under way: a spinner with elapsed time on a terminal, one line when it ends elsewhere."""
+    import time  # noqa: PLC0415  (kept off the import path of `coldpress --help`)
+
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    started = time.perf_counter()
+    if console.is_terminal:
+        with console.status(title):
+            yield
+    else:
+        yield
+    console.print(f"[green]✓[/green] {title} [dim]{time.perf_counter() - started:.1f} s[/dim]", highlight=False)
