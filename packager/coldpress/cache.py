@@ -1,0 +1,22 @@
+"""Where downloads that are worth keeping live: one folder, outside every project."""
+
+import os
+from pathlib import Path
+
+__all__ = ["cache_dir"]
+
+
+def cache_dir(*parts: str) -> Path:
+    """Return ``$COLDPRESS_CACHE``, else ``$XDG_CACHE_HOME/coldpress``, else ``~/.cache/coldpress``, with ``parts`` below it.
+
+    The folder is made when it is not there.
+    """
+    if chosen := os.environ.get("COLDPRESS_CACHE"):
+        root = Path(chosen)
+    elif xdg := os.environ.get("XDG_CACHE_HOME"):
+        root = Path(xdg) / "coldpress"
+    else:
+        root = Path.home() / ".cache" / "coldpress"
+    folder = root.joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
