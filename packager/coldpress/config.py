@@ -1,0 +1,196 @@
+"""``coldpress.toml`` as frozen records: read, checked, and merged with what the command line says.
+
+Precedence: flags over the file over the defaults written here. Every table but ``[model]`` may be left out. A key
+that is not known is an error, because a misspelt switch that silently does nothing is worse than a stop.
+"""
+
+import dataclasses
+import re
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from coldpress.errors import ConfigError
+
+__all__ = [
+    "AwsConfig",
+    "Config",
+    "FunctionConfig",
+    "ModelConfig",
+    "SamplesConfig",
+    "ShrinkConfig",
+    "TargetsConfig",
+    "load_config",
+]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # what a URL path, a stack name and a metric dimension can all hold
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """``[model]``: the file to pack, and the name it answers to (default: the file's stem)."""
+
+    source: Path | None = None
+    name: str | None = None
+    version: str = "1"
+
+
+@dataclass(frozen=True)
+class SamplesConfig:
+    """``[samples]``: real inputs, ``.npz`` or ``.jsonl`` keyed by input name, plus ``label`` for a task metric."""
+
+    evaluation: Path | None = None
+    metric: Literal["accuracy", "cosine"] | None = None  # default: accuracy when there are labels, else cosine
+
+
+@dataclass(frozen=True)
+class ShrinkConfig:
+    """``[shrink]``: which passes may run. ``strip`` is lossless."""
+
+    allow: tuple[Literal["strip"], ...] = ("strip",)
+
+
+@dataclass(frozen=True)
+class FunctionConfig:
+    """``[function]``: what runs in the cloud."""
+
+    python: Literal["3.12", "3.13", "3.14"] = "3.13"
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    memory_mb: int = field(default=1024, metadata={"at_least": 128})
+    timeout_s: int = field(default=30, metadata={"at_least": 1})
+    hooks: Path | None = None
+    requirements: tuple[str, ...] = ()  # what the hooks import, as pip would write it: "numpy==2.5.5"
+
+
+@dataclass(frozen=True)
+class AwsConfig:
+    """``[targets.aws]``: the door in front of the function, and how a new version takes over."""
+
+    auth: Literal["iam", "none", "jwt", "api-key"] = "iam"
+    jwt_issuer: str = ""
+    jwt_audience: tuple[str, ...] = ()
+    snapstart: bool = False
+    canary: str = "Canary10Percent5Minutes"
+    tracing: bool = False
+    log_retention_days: int = field(default=30, metadata={"at_least": 1})
+    reserved_concurrency: int | None = field(default=None, metadata={"at_least": 0})
+
+
+@dataclass(frozen=True)
+class TargetsConfig:
+    """``[targets.*]``: one table a provider."""
+
+    aws: AwsConfig = AwsConfig()
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of ``coldpress.toml``. Paths are relative to the file's own folder until loaded, and usable afterwards."""
+
+    model: ModelConfig = ModelConfig()
+    samples: SamplesConfig = SamplesConfig()
+    shrink: ShrinkConfig = ShrinkConfig()
+    function: FunctionConfig = FunctionConfig()
+    targets: TargetsConfig = TargetsConfig()
+
+
+def load_config(path: Path | None, flags: Mapping[str, Any] | None = None) -> Config:
+    """Read ``path`` (``None``: defaults only) and lay ``flags`` over it.
+
+    ``flags`` maps dotted keys (``"function.memory_mb"``) to values; ``None`` means that the flag was not given.
+    Raises ConfigError naming the key, what it holds and what it may hold.
+    """
+    table: dict[str, Any] = {}
+    base = Path()
+    if path is not None:
+        base = path.parent
+        table = _read(path)
+    for dotted, value in (flags or {}).items():
+        if value is not None:
+            _set(table, dotted, value)
+    config: Config = _record(Config, table, "", base)
+    return _checked(config)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no {path}; name the file with --config, or make one with `coldpress init`."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML ({error}); mend that line and try again.") from None
+
+
+def _set(table: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, key = dotted.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"`{parent}` holds a value where a table [{parent}] was expected.")
+    table[key] = value
+
+
+def _record(cls: type, table: Any, where: str, base: Path) -> Any:
+    if not isinstance(table, dict):
+        raise ConfigError(f"`{where}` holds {table!r}; expected a table [{where}].")
+    hints = get_type_hints(cls)
+    if unknown := sorted(set(table) - set(hints)):
+        raise ConfigError(
+            f"`{_join(where, unknown[0])}` is not a setting; [{where or 'top level'}] takes {', '.join(hints)}."
+        )
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    return cls(
+        **{
+            key: _value(hints[key], value, _join(where, key), base, fields[key].metadata)
+            for key, value in table.items()
+        }
+    )
+
+
+def _value(hint: Any, value: Any, where: str, base: Path, limits: Mapping[str, int]) -> Any:
+    if isinstance(hint, types.UnionType):  # `X | None`: TOML has no null, so a value is always an X
+        hint = next(choice for choice in get_args(hint) if choice is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return _record(hint, value, where, base)  # type: ignore[arg-type]  # is_dataclass admits instances too
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f'`{where}` holds {value!r}; expected a list, such as ["a", "b"].')
+        return tuple(_value(get_args(hint)[0], item, f"{where}[{i}]", base, limits) for i, item in enumerate(value))
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ConfigError(f"`{where}` holds {value!r}; expected one of {', '.join(map(repr, get_args(hint)))}.")
+        return value
+    if hint is Path:
+        if not isinstance(value, str | Path) or not str(value):
+            raise ConfigError(f"`{where}` holds {value!r}; expected a path.")
+        return base / value
+    if type(value) is not hint:
+        raise ConfigError(f"`{where}` holds {value!r}; expected {_described(hint)}.")
+    if "at_least" in limits and value < limits["at_least"]:
+        raise ConfigError(f"`{where}` holds {value!r}; expected at least {limits['at_least']}.")
+    return value
+
+
+def _checked(config: Config) -> Config:
+    name = config.model.name
+    if name is not None and not NAME.fullmatch(name):
+        raise ConfigError(
+            f"`model.name` holds {name!r}; expected up to 64 letters, digits, `_`, `-` and `.`, a letter or digit first."
+        )
+    aws = config.targets.aws
+    if aws.auth == "jwt" and not (aws.jwt_issuer and aws.jwt_audience):
+        raise ConfigError('`targets.aws.auth` is "jwt", which needs `jwt_issuer` and `jwt_audience` beside it.')
+    return config
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _described(hint: type) -> str:
+    return {int: "a whole number", bool: "true or false", str: "a string"}.get(hint, hint.__name__)
