@@ -26,7 +26,9 @@ __all__ = [
     "load_config",
 ]
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # what a URL path, a stack name and a metric dimension can all hold
+NAME = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+)  # what a URL path, a stack name and a metric dimension can all hold
 
 
 @dataclass(frozen=True)

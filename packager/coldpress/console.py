@@ -32,7 +32,7 @@ def progress(title: str) -> Iterator[None]:
     """Show that ``title`` is under way: a spinner with elapsed time on a terminal, one line when it ends elsewhere."""
     import time  # noqa: PLC0415  (kept off the import path of `coldpress --help`)
 
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     console = Console(stderr=True)
     started = time.perf_counter()
