@@ -1,0 +1,21 @@
+"""Starts awslambdaric as Lambda does: the task root first on the path, then the runtime's own folder, nothing else.
+
+Run as ``python -I -S -B _launch.py TASK_ROOT RUNTIME_DIR HANDLER``: no site-packages, no user site, no ``PYTHON*``
+variables, and no bytecode written, since /var/task is read-only there.
+"""
+
+import sys
+
+task_root, runtime_dir, handler = sys.argv[1:]
+sys.path[:0] = [task_root, runtime_dir]
+
+import site  # noqa: E402  (Lambda's interpreter has run it too; here without looking for packages)
+
+site.setquit()
+site.setcopyright()
+site.sethelper()
+
+import runpy  # noqa: E402
+
+sys.argv = ["awslambdaric", handler]
+runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
