@@ -7,7 +7,7 @@ __all__ = ["cache_dir"]
 
 
 def cache_dir(*parts: str) -> Path:
-    """Return ``$COLDPRESS_CACHE``, else ``$XDG_CACHE_HOME/coldpress``, else ``~/.cache/coldpress``, with ``parts`` below it.
+    """Return ``$COLDPRESS_CACHE``, else ``$XDG_CACHE_HOME/coldpress``, else ``~/.cache/coldpress``; ``parts`` go below.
 
     The folder is made when it is not there.
     """

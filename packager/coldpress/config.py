@@ -182,7 +182,7 @@ def _checked(config: Config) -> Config:
     name = config.model.name
     if name is not None and not NAME.fullmatch(name):
         raise ConfigError(
-            f"`model.name` holds {name!r}; expected up to 64 letters, digits, `_`, `-` and `.`, a letter or digit first."
+            f"`model.name` holds {name!r}; expected up to 64 letters, digits, `_`, `-` or `.`, a letter or digit first."
         )
     aws = config.targets.aws
     if aws.auth == "jwt" and not (aws.jwt_issuer and aws.jwt_audience):

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from coldpress.config import load_config
+from coldpress.errors import ConfigError
+
+
+def write(folder, text):
+    path = folder / "coldpress.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_every_setting_has_a_default():
+    config = load_config(None)
+    assert (config.function.python, config.function.architecture, config.targets.aws.auth) == ("3.13", "x86_64", "iam")
+    assert config.shrink.allow == ("strip",)
+
+
+def test_the_file_overrides_defaults_and_flags_override_the_file(tmp_path):
+    path = write(tmp_path, '[model]\nsource = "m.onnx"\n[function]\nmemory_mb = 512\ntimeout_s = 9\n')
+    config = load_config(path, {"function.memory_mb": 2048, "function.timeout_s": None})
+    assert (config.function.memory_mb, config.function.timeout_s) == (2048, 9)
+
+
+def test_paths_in_the_file_are_relative_to_the_file(tmp_path):
+    path = write(tmp_path, '[model]\nsource = "m.onnx"\n[function]\nhooks = "src/hooks.py"\n')
+    config = load_config(path)
+    assert config.model.source == tmp_path / "m.onnx"
+    assert config.function.hooks == tmp_path / "src" / "hooks.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[model\n", "not valid TOML"),
+        ("[modle]\n", "`modle` is not a setting"),
+        ('[model]\nsorce = "a"\n', "`model.sorce` is not a setting"),
+        ("model = 3\n", "expected a table"),
+        ('[function]\nmemory_mb = "big"\n', "expected a whole number"),
+        ("[function]\nmemory_mb = true\n", "expected a whole number"),
+        ("[function]\nmemory_mb = 64\n", "at least 128"),
+        ('[function]\npython = "3.9"\n', "expected one of '3.12'"),
+        ('[shrink]\nallow = ["prune"]\n', "`shrink.allow[0]` holds 'prune'"),
+        ('[shrink]\nallow = "strip"\n', "expected a list"),
+        ('[targets.aws]\nauth = "jwt"\n', "needs `jwt_issuer`"),
+        ('[targets.aws]\nsnapstart = "yes"\n', "expected true or false"),
+        ('[model]\nname = "a/b"\n', "`model.name` holds 'a/b'"),
+        ('[model]\nsource = ""\n', "expected a path"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_may_hold(tmp_path, text, says):
+    with pytest.raises(ConfigError, match=".*") as caught:
+        load_config(write(tmp_path, text))
+    assert says in str(caught.value)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(ConfigError, match="coldpress init"):
+        load_config(tmp_path / "coldpress.toml")
+
+
+def test_the_file_that_init_writes_is_valid(tmp_path, monkeypatch):
+    from coldpress.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    Path("my model.onnx").write_bytes(b"")
+    assert main(["init"]) == 0
+    config = load_config(Path("coldpress.toml"))
+    assert config.model.source == Path("my model.onnx")
+    assert main(["init"]) == 1  # never replaces somebody's settings
