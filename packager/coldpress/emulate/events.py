@@ -192,7 +192,7 @@ def make_event(kind: str, request: HttpRequest) -> dict[str, Any] | bytes:
         json.loads(request.body)
     except ValueError as error:
         raise EmulateError(
-            f"A direct invocation's event must be JSON, and this body is not ({error}); send it through another --event."
+            f"A direct invocation's event must be JSON, and this body is not ({error}); try another --event."
         ) from None
     return request.body
 

@@ -1,9 +1,9 @@
 """The Lambda Runtime API: the HTTP server that a function's runtime client asks for work.
 
 The protocol is AWS's (docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, version 2018-06-01): the client
-long-polls ``invocation/next`` and answers on ``invocation/{id}/response`` or ``/error``; a function that fails to load posts
-to ``init/error``. With SnapStart it asks ``restore/next`` between the two. Times are taken here, at the socket, so
-that they hold what the provider would bill and none of the caller's own work.
+long-polls ``invocation/next`` and answers on ``invocation/{id}/response`` or ``/error``; a function that fails to load
+posts to ``init/error``. With SnapStart it asks ``restore/next`` between the two. Times are taken here, at the socket,
+so that they hold what the provider would bill and none of the caller's own work.
 
 HTTP is read by hand, not by ``http.server``: its header parser costs as much as a small model's whole answer.
 """
