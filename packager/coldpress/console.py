@@ -2,11 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["emit_json", "emit_text", "progress", "say"]
+__all__ = ["emit_json", "emit_text", "progress", "say", "track"]
+
+_Step = TypeVar("_Step")
 
 
 def say(text: str = "") -> None:
@@ -42,3 +44,12 @@ def progress(title: str) -> Iterator[None]:
     else:
         yield
     console.print(f"[green]✓[/green] {title} [dim]{time.perf_counter() - started:.1f} s[/dim]", highlight=False)
+
+
+def track(steps: Iterable[_Step], title: str, total: int) -> Iterator[_Step]:
+    """Yield ``steps`` one by one behind a progress bar on stderr, drawn only on a terminal; ``total`` is how many."""
+    from rich.console import Console
+    from rich.progress import track as bar
+
+    console = Console(stderr=True)
+    yield from bar(steps, title, total, console=console, transient=True, disable=not console.is_terminal)
