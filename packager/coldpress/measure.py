@@ -63,7 +63,7 @@ class Measurement:
 
     Attributes:
         python: version of the interpreter, ``3.13``.
-        steps: where the start goes: the interpreter with the runtime client, then the function's own steps; medians, ms.
+        steps: where the start goes: interpreter and runtime client, then the function's own steps; medians in ms.
         floor: the same four figures for a handler that does nothing.
     """
 
@@ -102,7 +102,7 @@ def empty_function() -> Iterator[Path]:
 
 
 def init_steps(logs: str) -> dict[str, float]:
-    """Find in a function's log what it says of its own start, ``{"import_ms": 6.1, ...}``; empty when it says nothing."""
+    """Find in a function's log what it says of its own start (``{"import_ms": 6.1, ...}``); empty when nothing."""
     for line in logs.splitlines():
         if not line.startswith("{"):
             continue
