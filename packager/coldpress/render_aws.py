@@ -1,0 +1,207 @@
+"""``templates/aws`` filled in: the folder in which ``sam deploy`` works.
+
+Limits and names of CloudFormation are those of the resource schemas in cfn-lint 1.58.0 (2026-10-20) and of
+aws-sam-translator 1.115.0 (2026-10-12).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+from urllib.parse import quote as quote_url
+
+from coldpress._resources import template_root
+from coldpress.errors import TemplateError
+from coldpress.render import Template, quote, slug
+
+__all__ = ["AUTHS", "CANARIES", "LOG_RETENTION_DAYS", "AwsValues", "entry_point", "render_aws"]
+
+AUTHS = ("iam", "jwt", "key", "none")
+# What CodeDeploy's predefined Lambda configurations are called in SAM.
+CANARIES = (
+    "AllAtOnce",
+    "Canary10Percent5Minutes",
+    "Canary10Percent10Minutes",
+    "Canary10Percent15Minutes",
+    "Canary10Percent30Minutes",
+    "Linear10PercentEvery1Minute",
+    "Linear10PercentEvery2Minutes",
+    "Linear10PercentEvery3Minutes",
+    "Linear10PercentEvery10Minutes",
+)
+# What AWS::Logs::LogGroup takes as RetentionInDays.
+LOG_RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400),
+    *(545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+# How long the API in front of the function waits for it, in seconds.
+_API_WAIT_S = {"http": 30, "rest": 29}
+_DESCRIPTION_CHARACTERS = 256
+_TAG_CHARACTERS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsValues:
+    """What one deployment on AWS needs to know, checked when it is made.
+
+    Attributes:
+        name: the model's name, any text.
+        version: the model's version, any text.
+        description: what the function does; empty: made from name and version.
+        python: the function's Python, such as ``"3.13"``.
+        architecture: ``"x86_64"`` or ``"arm64"``.
+        memory_mb: 128 to 10,240.
+        timeout_s: 1 to 900.
+        auth: who may call: ``"iam"`` (signed), ``"jwt"``, ``"key"`` (an API key, on a REST API) or ``"none"``.
+        jwt_issuer: the tokens' issuer, an https URL; needed by ``auth="jwt"`` and by nothing else.
+        jwt_audience: the accepted audiences; at least one with ``auth="jwt"``.
+        snapstart: start from a snapshot of the loaded model.
+        canary: how a release takes over; one of :data:`CANARIES`.
+        tracing: sample requests into X-Ray.
+        reserved_concurrency: copies of the function at most; ``None``: no reservation.
+        throttle_rate: requests a second before the API answers 429.
+        throttle_burst: requests at once before the API answers 429.
+        log_retention_days: one of :data:`LOG_RETENTION_DAYS`.
+        environment: variables for the function.
+        tags: tags for the stack's resources, beside the model's name and version.
+
+    Raises:
+        TemplateError: a value that CloudFormation or Lambda would refuse.
+    """
+
+    name: str
+    version: str = "1"
+    description: str = ""
+    python: str = "3.13"
+    architecture: str = "x86_64"
+    memory_mb: int = 1024
+    timeout_s: int = 30
+    auth: str = "iam"
+    jwt_issuer: str | None = None
+    jwt_audience: tuple[str, ...] = ()
+    snapstart: bool = False
+    canary: str = "Canary10Percent5Minutes"
+    tracing: bool = False
+    reserved_concurrency: int | None = None
+    throttle_rate: int = 50
+    throttle_burst: int = 100
+    log_retention_days: int = 30
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        """Refuse what a deployment would only refuse minutes later."""
+        _one_of("auth", self.auth, AUTHS)
+        _one_of("canary", self.canary, CANARIES)
+        _one_of("architecture", self.architecture, ("x86_64", "arm64"))
+        _one_of("log_retention_days", self.log_retention_days, LOG_RETENTION_DAYS)
+        _between("memory_mb", self.memory_mb, 128, 10_240)
+        _between("timeout_s", self.timeout_s, 1, 900)
+        _between("throttle_rate", self.throttle_rate, 1, 10_000)
+        _between("throttle_burst", self.throttle_burst, 1, 5_000)
+        if self.reserved_concurrency is not None:
+            _between("reserved_concurrency", self.reserved_concurrency, 0, 100_000)
+        if not re.fullmatch(r"3\.[0-9]+", self.python):
+            raise TemplateError(f"python is {self.python!r}; expected a minor version such as '3.13'")
+        if self.snapstart and int(self.python[2:]) < 12:
+            raise TemplateError(f"SnapStart needs Python 3.12 or later and python is {self.python}: raise it")
+        if self.auth == "jwt" and not (self.jwt_issuer and self.jwt_audience):
+            raise TemplateError("auth is 'jwt' and jwt_issuer or jwt_audience is missing: say whose tokens to accept")
+        if self.auth != "jwt" and (self.jwt_issuer or self.jwt_audience):
+            raise TemplateError(f"jwt_issuer and jwt_audience are set and auth is {self.auth!r}: set auth to 'jwt'")
+        for name in self.environment:
+            if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]+", name):
+                raise TemplateError(f"{name!r} cannot name a variable of a Lambda function: use letters, digits and _")
+
+
+def entry_point() -> str:
+    """Return the text of ``app.py``, the constant stub at the root of the code package."""
+    return Template(template_root() / "aws", {}).fill("app.py")
+
+
+def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") -> dict[str, str]:
+    """Return the deployable folder's files as text by their path: ``template.yaml``, ``samconfig.toml``, ``README.md``.
+
+    Args:
+        values: what differs between two deployments.
+        source: where SAM takes the code from: ``"zip"`` uploads ``function.zip`` as it lies there; ``"makefile"`` has
+            ``sam build`` call the target ``build-Function`` of a ``Makefile`` beside the template.
+
+    Raises:
+        TemplateError: the templates and this module do not match.
+    """
+    api = "rest" if values.auth == "key" else "http"
+    stack = f"coldpress-{slug(values.name)}"
+    call = f"call/{values.auth}.sh"
+    described = values.description or f"{values.name} {values.version}, packed by coldpress"
+    tags = {"coldpress:model": values.name, "coldpress:version": values.version, **values.tags}
+    one_line = " ".join(values.name.replace("`", "'").split())
+    holes = {
+        "access_log": '"off"' if api == "rest" else '"on"',
+        "api_wait_s": str(_API_WAIT_S[api]),
+        "architecture": values.architecture,
+        "build": "      BuildMethod: makefile" if source == "makefile" else "",
+        "canary": values.canary,
+        "code": "." if source == "makefile" else "function.zip",
+        "description": quote(described[:_DESCRIPTION_CHARACTERS]),
+        "environment": _environment(values.environment),
+        "latency_alarm_ms": str(values.timeout_s * 500),
+        "log_retention_choices": ", ".join(map(str, LOG_RETENTION_DAYS)),
+        "log_retention_days": str(values.log_retention_days),
+        "memory_mb": str(values.memory_mb),
+        "name_in_path": quote_url(values.name, safe=""),
+        "reserved_concurrency": str(-1 if values.reserved_concurrency is None else values.reserved_concurrency),
+        "runtime": f"python{values.python}",
+        "snapstart": "PublishedVersions" if values.snapstart else '"None"',
+        "stack": stack,
+        "tags": "\n".join(f"        {quote(key)}: {quote(_tag(value))}" for key, value in tags.items()),
+        "throttle_burst": str(values.throttle_burst),
+        "throttle_rate": str(values.throttle_rate),
+        "timeout_s": str(values.timeout_s),
+        "title": one_line,
+        "tracing": "Active" if values.tracing else "PassThrough",
+    }
+    if values.jwt_issuer:
+        holes["jwt_issuer"] = quote(values.jwt_issuer)
+        holes["jwt_audience"] = ", ".join(map(quote, values.jwt_audience))
+    template = Template(template_root() / "aws", holes)
+    auth = {} if api == "rest" else {"auth": template.fill(f"auth/{values.auth}.yaml").rstrip("\n")}
+    address = "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}" + ("/live" if api == "rest" else "")
+    in_stack = template.fill(call, **_holes_of_call(values.auth, address, "${AWS::Region}")).splitlines()[-1]
+    in_shell = template.fill(call, **_holes_of_call(values.auth, "$URL", "$AWS_REGION")).rstrip("\n")
+    files = {
+        "template.yaml": template.fill(
+            "template.yaml", api=template.fill(f"api/{api}.yaml", call=in_stack, **auth).rstrip("\n")
+        ),
+        "samconfig.toml": template.fill("samconfig.toml"),
+        "README.md": template.fill("README.md", call=in_shell),
+    }
+    template.close()
+    return files
+
+
+def _holes_of_call(auth: str, url: str, region: str) -> dict[str, str]:
+    return {"url": url, "region": region} if auth == "iam" else {"url": url}
+
+
+def _environment(variables: Mapping[str, str]) -> str:
+    if not variables:
+        return ""
+    lines = [f"          {name}: {quote(value)}" for name, value in variables.items()]
+    return "\n".join(["      Environment:", "        Variables:", *lines])
+
+
+def _tag(value: str) -> str:
+    """Return ``value`` with what AWS allows in a tag: letters, digits, spaces and ``_.:/=+-@``."""
+    return re.sub(r"[^\w .:/=+\-@]", "-", value)[:_TAG_CHARACTERS]
+
+
+def _one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        raise TemplateError(f"{name} is {value!r}; expected one of {', '.join(map(str, choices))}")
+
+
+def _between(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise TemplateError(f"{name} is {value}; expected {low} to {high}")
