@@ -1,0 +1,179 @@
+"""The zip that is uploaded: the same folder gives the same bytes, whatever the clock, the user or the order of files.
+
+The standard library's ``zipfile`` writes what it pleases into version and flag fields, which may change with Python,
+and cannot take a stream that is compressed already; the format itself is three small records (PKWARE APPNOTE 6.3,
+sections 4.3.7, 4.3.12 and 4.3.16), so they are written here. Reading is ``zipfile``'s, behind checks on every path.
+"""
+
+import base64
+import hashlib
+import os
+import shutil
+import stat
+import struct
+import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from coldpress.bundle.deflate import Deflated, deflate
+from coldpress.bundle.swap import fresh_file
+from coldpress.errors import BundleError
+
+__all__ = ["Archive", "safe_extract", "safe_name", "write_zip"]
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_VERSION = 20  # 2.0: deflate and folders
+_UNIX = 3 << 8
+_UTF8 = 0x800
+_MIDNIGHT, _FIRST_OF_1980 = 0, (1 << 5) | 1  # the earliest moment that the format knows
+_MAX_BYTES, _MAX_FILES = 0xFFFFFFFE, 0xFFFE  # beyond: zip64, and beyond every provider's limit on zips
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What was written: sizes in bytes, ``sha256`` in hex, and the same digest in base64 as Lambda's ``CodeSha256``."""
+
+    path: Path
+    zip_bytes: int
+    unzipped_bytes: int
+    files: int
+    sha256: str
+    code_sha256: str
+
+
+def write_zip(folder: Path, path: Path) -> Archive:
+    """Write every file below ``folder`` into the zip ``path``, sorted by name, and return its sizes and digests.
+
+    Modes are 0644, or 0755 where the owner may execute; times are 1980-01-01. The file is written beside ``path`` and
+    takes its place when it is whole.
+
+    Raises:
+        BundleError: a link or special file is in the folder, a name cannot be written, or the disk is full.
+    """
+    entries = _entries(folder)
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool, fresh_file(path) as partial:
+        # The engine first: it takes longest, and the rest is squeezed meanwhile.
+        largest_first = sorted(entries, key=lambda name: -entries[name].st_size)
+        pressed = {name: pool.submit(deflate, folder / name, keep=name.startswith("lib/")) for name in largest_first}
+        try:
+            digest = _write(partial, entries, pressed)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        size = partial.stat().st_size
+    return Archive(
+        path,
+        size,
+        sum(entry.st_size for entry in entries.values()),
+        len(entries),
+        digest.hex(),
+        base64.b64encode(digest).decode(),
+    )
+
+
+def _entries(folder: Path) -> dict[str, os.stat_result]:
+    """Return every regular file below ``folder`` with its status, by its name in the zip, sorted."""
+    found: dict[str, os.stat_result] = {}
+    for base, folders, files in os.walk(folder):
+        for name in [*files, *(name for name in folders if (Path(base) / name).is_symlink())]:
+            place = Path(base) / name
+            status = place.lstat()
+            inside = place.relative_to(folder).as_posix()
+            if not stat.S_ISREG(status.st_mode):
+                raise BundleError(
+                    f"{inside} is a link or a special file: a bundle holds plain files; replace it by one."
+                )
+            found[inside] = status
+    if len(found) > _MAX_FILES or sum(status.st_size for status in found.values()) > _MAX_BYTES:
+        raise BundleError(
+            f"{folder} holds more than a zip of a function can ({_MAX_FILES} files, {_MAX_BYTES:,} bytes); "
+            "keep the model in a store, or build an image."
+        )
+    return dict(sorted(found.items()))
+
+
+def _write(path: Path, entries: dict[str, os.stat_result], pressed: dict[str, Future[Deflated]]) -> bytes:
+    """Write local records, the central directory and its end; return the SHA-256 of all that."""
+    digest = hashlib.sha256()
+    directory: list[bytes] = []
+    offset = 0
+    with path.open("wb") as file:
+
+        def put(data: bytes) -> None:
+            nonlocal offset
+            file.write(data)
+            digest.update(data)
+            offset += len(data)
+
+        for name, status in entries.items():
+            item = pressed.pop(name).result()
+            raw = name.encode()
+            mode = stat.S_IFREG | (0o755 if status.st_mode & stat.S_IXUSR else 0o644)
+            common = (
+                _UTF8,
+                item.method,
+                _MIDNIGHT,
+                _FIRST_OF_1980,
+                item.crc,
+                len(item.data),
+                item.size,
+                len(raw),
+                0,
+            )
+            record = _CENTRAL.pack(b"PK\1\2", _UNIX | _VERSION, _VERSION, *common, 0, 0, 0, mode << 16, offset)
+            directory.append(record + raw)
+            put(_LOCAL.pack(b"PK\3\4", _VERSION, *common) + raw)
+            put(item.data)
+        start = offset
+        put(b"".join(directory))
+        put(_END.pack(b"PK\5\6", 0, 0, len(entries), len(entries), offset - start, start, 0))
+    return digest.digest()
+
+
+def safe_name(name: str) -> PurePosixPath:
+    """Return a zip entry's name as a relative path that stays below where it is unpacked.
+
+    Raises:
+        BundleError: it is absolute, climbs out with ``..``, names a drive, or holds a NUL or a backslash.
+    """
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or any(c in name for c in "\\:\0"):
+        raise BundleError(
+            f"the archive holds an entry named {name!r}: expected a path inside the archive; do not use it."
+        )
+    return path
+
+
+def safe_extract(archive: Path, folder: Path, *, max_bytes: int = 4 << 30) -> tuple[str, ...]:
+    """Unpack ``archive`` below ``folder`` and return the names of its files, sorted.
+
+    Raises:
+        BundleError: it is not a zip, is damaged, is larger than ``max_bytes`` unpacked, or holds a link or a path that
+            leads out of ``folder``.
+    """
+    names: list[str] = []
+    try:
+        with zipfile.ZipFile(archive) as source:
+            entries = [entry for entry in source.infolist() if not entry.is_dir()]
+            if sum(entry.file_size for entry in entries) > max_bytes:
+                raise BundleError(f"{archive} unpacks to more than {max_bytes:,} bytes; do not use it.")
+            for entry in entries:
+                mode = entry.external_attr >> 16
+                if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
+                    raise BundleError(f"{archive} holds {entry.filename!r}, a link or special file; do not use it.")
+                place = folder / safe_name(entry.filename)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with source.open(entry) as data, place.open("xb") as file:
+                    shutil.copyfileobj(data, file)
+                place.chmod(0o755 if mode & stat.S_IXUSR else 0o644)
+                names.append(entry.filename)
+    except FileExistsError as error:
+        raise BundleError(f"{archive} holds {error.filename} twice, or it was there before; do not use it.") from error
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise BundleError(
+            f"{archive} cannot be unpacked ({error}): expected a whole zip file; get it again."
+        ) from error
+    return tuple(sorted(names))
