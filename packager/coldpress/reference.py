@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.errors import ModelError, SamplesError
-from coldpress.signature import Signature, signature_of
+from coldpress.signature import Port, Signature, signature_of
 
 __all__ = ["Difference", "Reference", "compare", "compare_outputs"]
 
@@ -109,7 +109,7 @@ class Reference:
                 feeds[port.name] = ort.OrtValue.ortvalue_from_numpy(value)
         names = [port.name for port in self.signature.outputs]
         results = self._session.run_with_ort_values(names, feeds, options)
-        return {p.name: _array(v, p.numpy) for p, v in zip(self.signature.outputs, results, strict=True)}
+        return {p.name: _array(v, p) for p, v in zip(self.signature.outputs, results, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -230,17 +230,16 @@ def _stopwatch(options: Any, seconds: float | None) -> Iterator[threading.Event]
             timer.cancel()
 
 
-def _array(value: Any, numpy_name: str) -> Any:
+def _array(value: Any, port: Port) -> Any:
     """Turn an ``OrtValue`` into an array; the binding has no numpy type for BF16, so its memory is copied."""
-    import ctypes  # noqa: PLC0415
+    import ctypes  # noqa: PLC0415  (for BF16 and float8 alone)
 
     import ml_dtypes  # noqa: PLC0415  (heavy; comes with onnx)
     import numpy as np
 
-    special = getattr(ml_dtypes, numpy_name, None) if numpy_name not in np.sctypeDict else None
-    if special is None:
+    if port.datatype not in _RAW:
         return value.numpy()
-    dtype, shape = np.dtype(special), tuple(value.shape())
+    dtype, shape = np.dtype(getattr(ml_dtypes, port.numpy)), tuple(value.shape())
     raw = ctypes.string_at(value.data_ptr(), math.prod(shape) * dtype.itemsize)
     return np.frombuffer(raw, dtype).reshape(shape)
 

@@ -97,15 +97,11 @@ def _dim(dim: Any) -> Dim:
     return dim if dim and dim != "?" else None
 
 
-def _ranked(model: Path) -> frozenset[str]:
-    """Return the names of the inputs whose rank the file states (an ORT-format file: taken to be all)."""
+def _ranked(model: Path) -> frozenset[str] | None:
+    """Return the names of the inputs whose rank the file states; None for a file that is not ONNX."""
     import onnx
-
-    class Everything(frozenset[str]):
-        def __contains__(self, item: object) -> bool:
-            return True
 
     with contextlib.suppress(Exception):
         graph = onnx.load(model, load_external_data=False).graph
         return frozenset(i.name for i in graph.input if i.type.tensor_type.HasField("shape"))
-    return Everything()
+    return None
