@@ -1,0 +1,124 @@
+"""The lossless pipeline: a model that gives the same answers, without what answers do not need.
+
+Each pass is a function from a ``Draft`` to the number of things it changed. After each one the guard holds the draft
+to the original's signature, metadata and soundness, and to not having grown; a pass that breaks one of these, or
+raises, is undone and its step says why.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onnx import ModelProto
+
+from coldpress.shrink.common_nodes import merge_common_nodes
+from coldpress.shrink.dead_code import drop_dead_nodes, drop_unused_functions, drop_unused_initializers
+from coldpress.shrink.dedup_weights import dedup_weights
+from coldpress.shrink.documentation import drop_documentation
+from coldpress.shrink.draft import Draft
+from coldpress.shrink.dropout import drop_dropouts
+from coldpress.shrink.guard import Guard
+from coldpress.shrink.hoist_constants import hoist_constants
+from coldpress.shrink.identity import drop_identities
+from coldpress.shrink.modernize_inputs import modernize_inputs
+from coldpress.shrink.no_ops import drop_no_ops
+from coldpress.shrink.scopes import unique_names
+from coldpress.shrink.value_info import drop_value_info
+
+__all__ = ["LOSSLESS", "Pass", "Step", "StripResult", "strip"]
+
+Pass = Callable[[Draft], int]
+
+LOSSLESS: tuple[tuple[str, Pass], ...] = (
+    ("documentation", drop_documentation),
+    ("unused functions", drop_unused_functions),
+    ("initialisers listed as inputs", modernize_inputs),
+    ("constants to initialisers", hoist_constants),
+    ("identities", drop_identities),
+    ("dropouts", drop_dropouts),
+    ("no-ops", drop_no_ops),
+    ("common nodes", merge_common_nodes),
+    ("dead nodes", drop_dead_nodes),
+    ("unused initialisers", drop_unused_initializers),
+    ("duplicate weights", dedup_weights),
+    ("inferable types", drop_value_info),
+)
+"""The passes in order, by the name a step has. Each leaves every answer as it was, bit for bit."""
+
+_MOST_ROUNDS = 4
+"""One pass makes work for another (a merged weight makes two nodes equal); real models settle in two rounds."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one pass did: how many things it changed and the bytes that saved; ``note`` says why when it was undone."""
+
+    name: str
+    count: int
+    bytes_saved: int
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the step as a JSON object, without an empty note."""
+        record: dict[str, Any] = {"name": self.name, "count": self.count, "bytes_saved": self.bytes_saved}
+        return record | ({"note": self.note} if self.note else {})
+
+
+@dataclass(frozen=True)
+class StripResult:
+    """The stripped model and the steps that changed it or were undone, each pass once, in order of first effect."""
+
+    model: ModelProto
+    steps: tuple[Step, ...]
+
+
+def strip(model: ModelProto, passes: Sequence[tuple[str, Pass]] = LOSSLESS) -> StripResult:
+    """Return ``model`` without what its answers do not need; ``model`` itself is left as it is.
+
+    A model that carries training information is returned as it came: its training graphs name values of the
+    inference graph.
+    """
+    if model.training_info:
+        note = "the model carries training information, which names values of the graph; nothing was changed"
+        return StripResult(model, (Step("training information", 0, 0, note),))
+    draft = Draft(model)
+    guard = Guard.of(draft)
+    started = size = draft.size()
+    steps: dict[str, Step] = {}
+    unique_names(draft.proto)
+    size = draft.size()
+    for _ in range(_MOST_ROUNDS):
+        changed = False
+        for name, change in passes:
+            step, size = _apply(draft, guard, name, change, size)
+            if step is None:
+                continue
+            earlier = steps.get(name, Step(name, 0, 0))
+            steps[name] = Step(
+                name, earlier.count + step.count, earlier.bytes_saved + step.bytes_saved, step.note or earlier.note
+            )
+            changed = changed or bool(step.count)
+        if not changed:
+            break
+    if size > started or not any(step.count for step in steps.values()):
+        return StripResult(model, tuple(step for step in steps.values() if step.note))
+    return StripResult(draft.restore(), tuple(steps.values()))
+
+
+def _apply(draft: Draft, guard: Guard, name: str, change: Pass, size: int) -> tuple[Step | None, int]:
+    """Run one pass and keep it or undo it; return its step, None when it found nothing, and the draft's size."""
+    before = draft.snapshot()
+    try:
+        count = change(draft)
+        if not count:
+            return None, size
+        problem = guard.complaint(draft)
+        now = draft.size()
+        if not problem and now > size:
+            problem = f"it would have made the model {now - size} bytes larger"
+    except Exception as error:  # noqa: BLE001  (whatever a pass trips over, the model without it is still right)
+        problem = f"it failed with {type(error).__name__}: {error}"
+    if problem:
+        draft.proto = before
+        return Step(name, 0, 0, f"undone: {problem}"), size
+    return Step(name, count, size - now), now
