@@ -3,6 +3,7 @@
 Nothing in it depends on the clock or the machine: the serial number is made of the contents.
 """
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -75,7 +76,9 @@ def bill_of_materials(
     bom.register_dependency(function, parts)
     identity = [(str(p.bom_ref), p.version, sorted(h.content for h in p.hashes)) for p in parts]
     bom.serial_number = uuid.uuid5(_NAMESPACE, repr((function.name, function.version, sorted(identity))))
-    return make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(indent=2) + "\n"
+    document = json.loads(make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string())
+    del document["metadata"]["timestamp"]  # optional, and the one thing that two builds of the same would differ in
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _licence(wheel: Wheel) -> tuple[str | None, str]:

@@ -1,0 +1,202 @@
+"""Does this bundle fit its provider, and if not, what does it need: every limit, what is used of it, and what to do."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from coldpress.errors import FitError
+from coldpress.limits import Limit, Provider, provider
+from coldpress.sizes import Sizes
+
+__all__ = ["Fit", "Use", "check_fit"]
+
+_MIB = 1 << 20
+_NEAR = 0.9  # of a hard limit: worth a word
+_IMAGE_BASE_BYTES = 700_000_000  # the provider's own Python base image, unpacked; of 10 GB it decides nothing else
+
+
+@dataclass(frozen=True)
+class Use:
+    """A limit, and how much of it this bundle uses; None where nothing was measured."""
+
+    limit: Limit
+    used: int | None
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the limit is exceeded."""
+        return self.used is not None and self.used > self.limit.limit
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record that reports hold."""
+        limit = self.limit
+        return {
+            "name": limit.name,
+            "limit": limit.limit,
+            "used": self.used,
+            "soft": limit.soft,
+            "what": limit.what,
+            "source": limit.source,
+            "date": limit.date,
+        }
+
+
+@dataclass(frozen=True)
+class Fit:
+    """``verdict`` is ``fits``, ``needs-store``, ``needs-image`` or ``needs-gpu``; ``advice`` is in order of urgency."""
+
+    target: str
+    verdict: str
+    uses: tuple[Use, ...]
+    sizes: Sizes
+    advice: tuple[str, ...]
+    as_of: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record that reports hold; bytes are unzipped unless a name says otherwise."""
+        return {
+            "verdict": self.verdict,
+            "limits": [use.to_json() for use in self.uses],
+            "largest": [{"path": e.path, "bytes": e.bytes, "kind": e.kind} for e in self.sizes.largest()],
+            "bytes": self.sizes.to_json(),
+            "advice": list(self.advice),
+            "as_of": self.as_of,
+        }
+
+
+def check_fit(
+    target: str,
+    sizes: Sizes,
+    *,
+    python: str,
+    architecture: str,
+    memory_mb: int,
+    timeout_s: int,
+    snapstart: bool = False,
+    peak_mb: float | None = None,
+    init_ms: float | None = None,
+) -> Fit:
+    """Compare a bundle with what ``target`` allows.
+
+    Args:
+        target: a table of ``limits.toml``: aws, gcp, azure, alibaba.
+        sizes: the bundle's files.
+        python: CPython's minor version.
+        architecture: x86_64 or arm64.
+        memory_mb: the memory that the function asks for, in the provider's MB (2^20 bytes).
+        timeout_s: how long a request may take, in seconds.
+        snapstart: whether Lambda's SnapStart is on, which changes two limits.
+        peak_mb: the largest resident size measured, in MB (2^20 bytes), when it was.
+        init_ms: the time to load, in milliseconds, when it was measured.
+
+    Raises:
+        FitError: there are no limits for the target, or a setting is outside of what the provider offers at all.
+    """
+    there = provider(target, snapstart=snapstart)
+    _check_settings(there, python, architecture, memory_mb, timeout_s)
+    used: dict[str, int | None] = {
+        "unzipped_bytes": sizes.unzipped_bytes,
+        "zip_bytes": sizes.zip_bytes,
+        "memory_mb": memory_mb,
+        "timeout_s": timeout_s,
+        "init_s": None if init_ms is None else -(-int(init_ms) // 1000),
+    }
+    uses = tuple(Use(limit, used.get(name)) for name, limit in there.limits.items())
+    needed_mb = peak_mb if peak_mb is not None else (sizes.model_bytes + sizes.of("engine").bytes) / _MIB
+    verdict = _verdict(there, sizes, needed_mb)
+    advice = [
+        *_way_out(there, verdict, sizes, needed_mb),
+        *_warnings(there, verdict, uses, memory_mb, needed_mb, init_ms),
+    ]
+    return Fit(target, verdict, uses, sizes, tuple(advice), there.as_of.isoformat())
+
+
+def _check_settings(there: Provider, python: str, architecture: str, memory_mb: int, timeout_s: int) -> None:
+    for what, value, known in (("python", python, there.python), ("architecture", architecture, there.architectures)):
+        if value not in known:
+            raise FitError(f'{what} is "{value}": {there.title} offers {", ".join(known)}; choose one of these.')
+    for name, asked in (("memory_mb", memory_mb), ("timeout_s", timeout_s)):
+        limit = there.limits[name]
+        if not limit.least <= asked <= limit.limit or (limit.choices and asked not in limit.choices):
+            offer = " or ".join(map(str, limit.choices)) or f"{limit.least} to {limit.limit}"
+            raise FitError(f"{name} is {asked}: {there.title} offers {offer} ({limit.source}); change it.")
+
+
+def _verdict(there: Provider, sizes: Sizes, needed_mb: float) -> str:
+    if needed_mb > there.limits["memory_mb"].limit:
+        return "needs-gpu"
+    unzipped = there.limits.get("unzipped_bytes")
+    if unzipped is None or sizes.unzipped_bytes <= unzipped.limit:
+        return "fits"
+    rest = sizes.unzipped_bytes - sizes.model_bytes
+    if there.weights_from and rest <= unzipped.limit and sizes.model_bytes <= _disk(there):
+        return "needs-store"
+    image = provider(there.image).limits.get("image_bytes") if there.image else None
+    if image and sizes.unzipped_bytes + _IMAGE_BASE_BYTES > image.limit:
+        return "needs-gpu"
+    return "needs-image"
+
+
+def _disk(there: Provider) -> int:
+    """Return the bytes of the disk that a function has by default, for weights from a store."""
+    limit = there.limits["tmp_mb"]
+    return (limit.default or limit.limit) * _MIB
+
+
+def _way_out(there: Provider, verdict: str, sizes: Sizes, needed_mb: float) -> list[str]:
+    """Say what is over, by how much, who takes it, and what each way out asks for."""
+    if verdict == "fits":
+        return []
+    largest = sizes.largest(1)[0]
+    if verdict == "needs-gpu" and needed_mb > there.limits["memory_mb"].limit:
+        most = there.limits["memory_mb"].limit
+        over = f"The model needs {needed_mb:,.0f} MB of memory and {there.title} ends at {most:,} MB"
+        return [f"{over}: serve it from a GPU endpoint, or pack a smaller model."]
+    limit = there.limits["unzipped_bytes"]
+    room = limit.limit - (sizes.unzipped_bytes - sizes.model_bytes)
+    first = (
+        f"The bundle is {_mb(sizes.unzipped_bytes)} unzipped and {there.title} takes {_mb(limit.limit)}: "
+        f"{_mb(sizes.unzipped_bytes - limit.limit)} too much, and the largest part is {largest.path} "
+        f"with {_mb(largest.bytes)}."
+    )
+    smaller = f"Pack a model of at most {_mb(room)}" if room > 0 else "Drop packages that the hooks import"
+    ways = {
+        "needs-store": f"{smaller}, or keep the weights in {there.weights_from} and read them while the function "
+        f"starts ({_mb(_disk(there))} of disk is there for them).",
+        "needs-image": f"{smaller}, or deploy a container image.",
+        "needs-gpu": f"{smaller}, or serve this one from a GPU endpoint: it is too large for an image too.",
+    }
+    return [first, ways[verdict]]
+
+
+def _warnings(
+    there: Provider, verdict: str, uses: tuple[Use, ...], memory_mb: int, needed_mb: float, init_ms: float | None
+) -> list[str]:
+    """Say what is close to a limit, or over one that has a way around it."""
+    said = []
+    by_name = {use.limit.name: use for use in uses}
+    if (use := by_name.get("zip_bytes")) and use.over and verdict == "fits":
+        said.append(
+            f"The zip is {_mb(use.used or 0)}, over the {_mb(use.limit.limit)} that can be uploaded directly: it goes "
+            "through S3, as `sam deploy` does anyway."
+        )
+    if (use := by_name.get("unzipped_bytes")) and verdict == "fits" and (use.used or 0) > _NEAR * use.limit.limit:
+        left = use.limit.limit - (use.used or 0)
+        said.append(
+            f"Only {_mb(left)} of {_mb(use.limit.limit)} unzipped are left: layers and the next model count too."
+        )
+    if verdict in {"fits", "needs-store"} and needed_mb > _NEAR * memory_mb:
+        most = there.limits["memory_mb"].limit
+        ask = min(most, -(-int(needed_mb * 1.3) // 64) * 64)
+        said.append(
+            f"The function needs about {needed_mb:,.0f} MB of its {memory_mb} MB: set memory_mb = {ask} or more."
+        )
+    if (limit := there.limits.get("init_s")) and init_ms is not None and init_ms > 1000 * limit.limit * _NEAR:
+        said.append(
+            f"Loading takes {init_ms / 1000:.1f} s here and {there.title} gives it {limit.limit} s ({limit.what}): "
+            + ("pack a smaller model." if limit.limit > 10 else "pack a smaller model, or turn SnapStart on.")
+        )
+    return said
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
