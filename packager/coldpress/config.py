@@ -71,7 +71,7 @@ class FunctionConfig:
 class AwsConfig:
     """``[targets.aws]``: the door in front of the function, and how a new version takes over."""
 
-    auth: Literal["iam", "none", "jwt", "api-key"] = "iam"
+    auth: Literal["iam", "none", "jwt", "key"] = "iam"
     jwt_issuer: str = ""
     jwt_audience: tuple[str, ...] = ()
     snapstart: bool = False

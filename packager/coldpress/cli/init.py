@@ -7,7 +7,7 @@ from pathlib import Path
 from coldpress._resources import template_root
 from coldpress.console import emit_json, say
 from coldpress.errors import ConfigError
-from coldpress.render import fill
+from coldpress.render import Template, quote
 
 __all__ = ["add_parser", "run"]
 
@@ -23,11 +23,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Write the file; refuse to replace one that is there."""
     model = args.model or _only_model()
-    text = fill(
-        (template_root() / "coldpress.toml").read_text(encoding="utf-8"),
-        {"source": _toml_string(model), "name": _toml_string(Path(model).stem)},
-        "coldpress.toml",
-    )
+    template = Template(template_root(), {"source": quote(model), "name": quote(Path(model).stem)})
+    text = template.fill("coldpress.toml")
     partial = args.out.with_name(args.out.name + ".partial")
     try:
         partial.write_text(text, encoding="utf-8")
@@ -49,7 +46,3 @@ def _only_model() -> str:
         return found[0]
     seen = f"{len(found)} .onnx files" if found else "no .onnx file"
     raise ConfigError(f"There is {seen} in this folder; say which to pack: `coldpress init MODEL`.")
-
-
-def _toml_string(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
