@@ -86,6 +86,8 @@ def _entries(folder: Path) -> dict[str, os.stat_result]:
                 raise BundleError(
                     f"{inside} is a link or a special file: a bundle holds plain files; replace it by one."
                 )
+            if not _is_unicode(inside):
+                raise BundleError(f"{inside!a} is no Unicode name, which a zip needs: rename that file.")
             found[inside] = status
     if len(found) > _MAX_FILES or sum(status.st_size for status in found.values()) > _MAX_BYTES:
         raise BundleError(
@@ -93,6 +95,14 @@ def _entries(folder: Path) -> dict[str, os.stat_result]:
             "keep the model in a store, or build an image."
         )
     return dict(sorted(found.items()))
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # Python's stand-ins for bytes that are not UTF-8
+        return False
+    return True
 
 
 def _write(path: Path, entries: dict[str, os.stat_result], pressed: dict[str, Future[Deflated]]) -> bytes:
