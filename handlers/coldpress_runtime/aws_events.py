@@ -1,0 +1,148 @@
+"""The shapes in which AWS hands a request to a function and takes its answer back.
+
+From AWS's developer guides: API Gateway HTTP APIs (payload format 2.0) and function URLs, REST APIs (1.0),
+Application Load Balancers, and direct invocation.
+"""
+
+from __future__ import annotations
+
+import json
+from binascii import a2b_base64, b2a_base64
+
+from coldpress_runtime.errors import RequestError
+from coldpress_runtime.http import REASONS, Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from coldpress_runtime.http import Response
+
+    Event = dict[str, Any]
+
+__all__ = ["decode", "encode", "kind_of", "reply_limit"]
+
+_MB = 1024 * 1024
+_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".on.aws")
+_PINGS = ({"coldpress": "ping"}, {"warmer": True}, {"source": "serverless-plugin-warmup"})
+
+
+def kind_of(event: Any) -> str:
+    """Which of ``http-api`` (function URLs too), ``rest``, ``alb``, ``ping`` and ``direct`` an event is."""
+    if type(event) is not dict:
+        return "direct"
+    context = event.get("requestContext")
+    if type(context) is dict:
+        if "http" in context and "rawPath" in event:
+            return "http-api"
+        if "httpMethod" in event:
+            return "alb" if "elb" in context else "rest"
+    if "detail-type" in event and str(event.get("source")).startswith("aws."):
+        return "ping"
+    if any(event.items() >= ping.items() for ping in _PINGS if event.keys() >= ping.keys()):
+        return "ping"
+    return "direct"
+
+
+def decode(kind: str, event: Any, model: str) -> Request:
+    """Turn an event into a request; raises RequestError when the event is not what it seems to be."""
+    try:
+        if kind == "http-api":
+            return _http_api(event)
+        if kind == "direct":
+            return _direct(event, model)
+        return _rest(event)
+    except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
+        raise RequestError(f"The event is no {kind} event that AWS would send; is a field missing?") from None
+
+
+def _body(event: Event) -> bytes:
+    body = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        try:
+            return a2b_base64(body, strict_mode=True)
+        except ValueError:
+            raise RequestError("The body is not valid base64, as the event's isBase64Encoded says.") from None
+    return body.encode()  # type: ignore[no-any-return]
+
+
+def _headers(event: Event) -> dict[str, str]:
+    many = event.get("multiValueHeaders")
+    if many:
+        return {name.lower(): ", ".join(values) for name, values in many.items()}
+    return {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
+
+
+def _http_api(event: Event) -> Request:
+    context = event["requestContext"]
+    path = event["rawPath"]
+    stage = context.get("stage", "$default")
+    if stage != "$default" and (path + "/").startswith(f"/{stage}/"):
+        path = path[len(stage) + 1 :] or "/"
+    elif not context.get("domainName", "").endswith(_AWS_DOMAINS):
+        path = _without_base_path(path)
+    return Request(
+        context["http"]["method"], path, event.get("headers") or {}, _body(event), event.get("rawQueryString", "")
+    )
+
+
+def _without_base_path(path: str) -> str:
+    """Drop what a custom domain's API mapping puts in front; nothing in the event says what that is."""
+    for start in ("/v2/", "/predict", "/openapi.json"):
+        place = path.find(start)
+        if place > 0:
+            return path[place:]
+    return path
+
+
+def _rest(event: Event) -> Request:
+    path = event["path"]
+    resource = event.get("resource")
+    if resource:
+        # The route itself, filled in: it has neither the stage nor a custom domain's base path, where ``path`` does.
+        path = resource
+        for name, value in (event.get("pathParameters") or {}).items():
+            path = path.replace("{" + name + "+}", value).replace("{" + name + "}", value)
+    query = event.get("multiValueQueryStringParameters") or {
+        name: [value] for name, value in (event.get("queryStringParameters") or {}).items()
+    }
+    text = "&".join(f"{name}={value}" for name, values in query.items() for value in values)
+    return Request(event["httpMethod"], path, _headers(event), _body(event), text)
+
+
+def _direct(event: Any, model: str) -> Request:
+    if type(event) is dict and type(event.get("path")) is str:
+        body = event.get("body")
+        method = event.get("method", "GET" if body is None else "POST")
+        headers = _headers(event)
+        if body is None or type(body) is str:
+            return Request(method.upper(), event["path"], headers, _body(event), event.get("query", ""))
+        return Request(method.upper(), event["path"], headers, document=body)
+    protocol = type(event) is dict and type(event.get("inputs")) is list
+    return Request("POST", f"/v2/models/{model}/infer" if protocol else "/predict", document=event)
+
+
+def encode(kind: str, event: Any, response: Response) -> Any:
+    """Turn a response into what AWS expects from this kind of event."""
+    if kind == "direct" and response.is_json:
+        return json.loads(response.body)
+    text = response.is_json or response.headers.get("Content-Type", "").startswith("text/")
+    reply: Event = {
+        "statusCode": response.status,
+        "headers": response.headers,
+        "body": response.body.decode() if text else b2a_base64(response.body, newline=False).decode(),
+        "isBase64Encoded": not text,
+    }
+    if kind == "alb":
+        reply["statusDescription"] = f"{response.status} {REASONS.get(response.status, 'Other')}"
+        if "multiValueHeaders" in event:  # the target group asks for lists, and then takes nothing else
+            reply["multiValueHeaders"] = {name: [value] for name, value in reply.pop("headers").items()}
+    return reply
+
+
+def reply_limit(kind: str) -> int:
+    """The most bytes that AWS takes as a function's answer, its JSON envelope included.
+
+    6 MB from a synchronous invocation (Lambda quotas), 1 MB behind a load balancer (ALB, Lambda functions as targets).
+    """
+    return (_MB if kind == "alb" else 6 * _MB) - 1024  # the envelope around the body is far below 1 KiB

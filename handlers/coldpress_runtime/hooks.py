@@ -1,0 +1,131 @@
+"""The user's own two functions around the model, for ``POST /predict``.
+
+``hooks.py`` in the bundle may define either or both:
+
+``preprocess(request) -> dict``
+    Gets the :class:`~coldpress_runtime.http.Request`: ``request.json()`` is the parsed body, ``request.body`` its raw
+    bytes (an uploaded image, say), ``request.headers`` a dict with lower-case names, ``request.query`` the query
+    string. Returns a dict of input name -> value; a value is a :class:`~coldpress_runtime.tensor.Tensor`, a numpy
+    array, or nested lists as in plain JSON.
+
+``postprocess(outputs) -> object``
+    Gets a dict of output name -> Tensor (``.tolist()``, ``.flat()``, ``.numpy()``, ``.shape``), or list or dict for
+    sequences and maps. Returns what is to be sent as JSON (numpy arrays and Tensors in it become lists), or a
+    :class:`~coldpress_runtime.http.Response` to choose status, headers and body.
+
+A hook that finds the caller at fault raises ``coldpress_runtime.errors.RequestError`` (or a subclass, for another
+4xx) with a sentence for the caller. Anything else that escapes a hook is a
+:class:`~coldpress_runtime.errors.HookError`: 500, one sentence, the traceback in the log only.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from coldpress_runtime.errors import HookError, RequestError
+from coldpress_runtime.json_tensors import check_shape, read_nested
+from coldpress_runtime.tensor import Tensor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from coldpress_runtime.http import Request
+    from coldpress_runtime.ort import ValueInfo
+
+__all__ = ["Hooks"]
+
+
+class Hooks:
+    """The loaded hooks; ``preprocess`` and ``postprocess`` are None where the user wrote none."""
+
+    __slots__ = ("_module", "postprocess", "preprocess")
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self.preprocess: Callable[[Any], Any] | None = _function(module, "preprocess")
+        self.postprocess: Callable[[Any], Any] | None = _function(module, "postprocess")
+        if self.preprocess is None and self.postprocess is None:
+            raise HookError("hooks.py defines neither preprocess(request) nor postprocess(outputs); define one.")
+
+    @classmethod
+    def load(cls, path: str, root: str) -> Hooks:
+        """Import a hooks file; ``root``, where its packages lie, joins ``sys.path``. Raises HookError."""
+        from importlib.machinery import ModuleSpec, SourceFileLoader  # noqa: PLC0415 - only bundles with hooks
+
+        if root not in sys.path:
+            sys.path.append(root)
+        loader = SourceFileLoader("coldpress_hooks", path)
+        spec = ModuleSpec(loader.name, loader, origin=path)
+        spec.has_location = True
+        module = type(sys)(loader.name)
+        module.__spec__, module.__file__, module.__loader__ = spec, path, loader
+        sys.modules[loader.name] = module  # pickles and dataclasses look their module up by name
+        try:
+            loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            raise HookError(f"hooks.py cannot be imported: {_one_line(error)}.") from error
+        return cls(module)
+
+    def inputs(self, request: Request, infos: Mapping[str, ValueInfo]) -> dict[str, Any]:
+        """Run ``preprocess`` and check what it returned against the signature; raises RequestError or HookError."""
+        assert self.preprocess is not None  # noqa: S101 - callers look first
+        values = _call(self.preprocess, "preprocess", request)
+        if not isinstance(values, dict) or values.keys() != infos.keys():
+            found = sorted(map(str, values)) if isinstance(values, dict) else type(values).__name__
+            raise HookError(f"preprocess returned {found}, expected a dict with the inputs {sorted(infos)}.")
+        return {name: _value(value, infos[name]) for name, value in values.items()}
+
+    def result(self, outputs: dict[str, Any]) -> Any:
+        """Run ``postprocess``; raises RequestError or HookError."""
+        assert self.postprocess is not None  # noqa: S101 - callers look first
+        return _call(self.postprocess, "postprocess", outputs)
+
+
+def _function(module: Any, name: str) -> Callable[[Any], Any] | None:
+    found = getattr(module, name, None)
+    if found is not None and not callable(found):
+        raise HookError(f"hooks.py defines {name} as a {type(found).__name__}, expected a function.")
+    return found
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def _call(function: Callable[[Any], Any], name: str, argument: Any) -> Any:
+    try:
+        return function(argument)
+    except RequestError:
+        raise
+    except (Exception, SystemExit) as error:
+        # The exception's own text may hold the caller's data or a path: it goes to the log with the traceback.
+        raise HookError(f"{name} in hooks.py failed with {type(error).__name__}; the log has the details.") from error
+
+
+def _value(value: Any, info: ValueInfo) -> Any:
+    try:
+        if info.kind == "tensor" and info.dtype is not None:
+            if hasattr(value, "__array_interface__"):
+                value = Tensor.from_numpy(_as_dtype(value, info.dtype.numpy), info.dtype)
+            if isinstance(value, Tensor):
+                if value.dtype is not info.dtype:
+                    raise HookError(
+                        f"preprocess returned {value.dtype.name} for input {info.name!r}, expected {info.dtype.name}."
+                    )
+                check_shape(value.shape, info)
+                return value
+        return read_nested(value, info)
+    except RequestError as error:  # the hook's own slip, not the caller's
+        raise HookError(f"preprocess returned a value that does not fit: {error}") from error
+
+
+def _as_dtype(array: Any, name: str) -> Any:
+    """Cast within a kind, float64 to float32 say, because numpy's arithmetic widens; never floats to integers."""
+    if not name or array.dtype == name or array.dtype.kind in "OSU":
+        return array
+    try:
+        return array.astype(name, casting="same_kind")
+    except TypeError:
+        raise HookError(f"preprocess returned a {array.dtype} array, expected {name}.") from None

@@ -1,0 +1,46 @@
+"""Which model file to open on this machine, and how."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from coldpress_runtime.errors import LoadError
+from coldpress_runtime.ort import Session, SessionOptions
+from coldpress_runtime.warmup import lacks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coldpress_runtime.manifest import Manifest, Model
+
+__all__ = ["open_session"]
+
+
+def open_session(root: str, manifest: Manifest) -> tuple[Session, bool]:
+    """Open the model, or the portable one where the model does not suit this machine; the flag says which.
+
+    Raises LibraryError or LoadError.
+    """
+    library = os.path.join(root, *manifest.engine.library.split("/"))  # noqa: PTH118
+    if manifest.portable is None:
+        return _session(root, manifest.model, manifest, library), False
+    missing = lacks(manifest.model.cpu)
+    if missing:
+        sys.stderr.write(f"coldpress: this CPU lacks {', '.join(missing)}; opening the portable model.\n")
+        return _session(root, manifest.portable, manifest, library), True
+    try:
+        return _session(root, manifest.model, manifest, library), False
+    except LoadError as error:
+        sys.stderr.write(f"coldpress: {error} Opening the portable model instead.\n")
+        return _session(root, manifest.portable, manifest, library), True
+
+
+def _session(root: str, model: Model, manifest: Manifest, library: str) -> Session:
+    options = SessionOptions(
+        threads=manifest.threads,
+        optimization=model.optimization,
+        mapped=model.mapped,
+        prepacking=model.prepacking,
+    )
+    path = os.path.join(root, *model.path.split("/"))  # noqa: PTH118
+    return Session(path, options, library=library)

@@ -1,0 +1,39 @@
+"""Errors as responses: one sentence to the caller, the traceback to the log."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from coldpress_runtime.errors import BusyError, ColdpressError, MethodNotAllowedError
+from coldpress_runtime.http import Response
+from coldpress_runtime.json_text import dump
+
+__all__ = ["failure", "refusal"]
+
+
+def refusal(error: ColdpressError) -> Response:
+    """The response to an error that coldpress raised on purpose."""
+    headers = {"Content-Type": "application/json"}
+    if isinstance(error, MethodNotAllowedError):
+        headers["Allow"] = ", ".join(error.allow)
+    if isinstance(error, BusyError):
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status >= 500:
+        _log(error, "")
+    return Response(error.status, headers, dump({"error": str(error)}), error)
+
+
+def failure(error: Exception) -> Response:
+    """The response to an error that nobody foresaw: an opaque id that finds the traceback in the log."""
+    identity = os.urandom(6).hex()
+    _log(error, f"internal error {identity}: ")
+    message = f"Internal error {identity}; the function's log has the details."
+    return Response(500, {"Content-Type": "application/json"}, dump({"error": message}), ColdpressError(message))
+
+
+def _log(error: Exception, prefix: str) -> None:
+    import traceback  # noqa: PLC0415 - rare
+
+    sys.stderr.write(f"coldpress: {prefix}{''.join(traceback.format_exception(error))}")
+    sys.stderr.flush()
