@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coldpress.engine_check import check_opens
 from coldpress.errors import ModelError
 from coldpress.external_data import External, external_of, inline_external, spill_to_sidecar
 from coldpress.foreign import describe_foreign
@@ -13,7 +14,16 @@ from coldpress.tensors import declared_bytes, iter_tensors, stored_bytes
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
 
-__all__ = ["MAX_IR", "MAX_OPSET", "PROTOBUF_LIMIT", "model_files", "read_model", "write_model"]
+__all__ = [
+    "MAX_IR",
+    "MAX_OPSET",
+    "PROTOBUF_LIMIT",
+    "check_runs",
+    "model_files",
+    "read_graph",
+    "read_model",
+    "write_model",
+]
 
 PROTOBUF_LIMIT = 2**31 - 1
 """Most bytes of one protobuf message, hence of an .onnx file without external data."""
@@ -33,7 +43,7 @@ def read_model(path: str | os.PathLike[str]) -> "ModelProto":
     helpers, so that ``write_model`` finds it.
     """
     path = Path(path)
-    model = _parse(path)
+    model = read_graph(path)
     _check_versions(model, path)
     total = 0
     external: list[tuple[TensorProto, External]] = []
@@ -49,11 +59,43 @@ def read_model(path: str | os.PathLike[str]) -> "ModelProto":
     return model
 
 
+def read_graph(path: Path) -> "ModelProto":
+    """Read the model's own file and nothing else: external data is neither checked nor loaded."""
+    from google.protobuf.message import DecodeError  # noqa: PLC0415  (heavy)
+    from onnx import ModelProto
+
+    data = _read_bytes(path)
+    model = ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError:
+        raise ModelError(f"{path.name} {describe_foreign(data, path.suffix)}.") from None
+    # Any message type parses from bytes of another one now and then: fields that ONNX always has decide.
+    if not model.ir_version and not model.HasField("graph"):
+        raise ModelError(f"{path.name} {describe_foreign(data, path.suffix)}.")
+    if not model.HasField("graph"):
+        raise ModelError(f"{path.name} is an ONNX model without a graph; export it again.")
+    if not model.ir_version:
+        raise ModelError(
+            f"{path.name} names no IR version, which every ONNX model must; "
+            "run it through onnx.checker.check_model and export it again."
+        )
+    if not model.graph.output:
+        raise ModelError(f"{path.name} has a graph without outputs; export it again with at least one.")
+    return model
+
+
+def check_runs(path: str | os.PathLike[str]) -> None:
+    """Open the model in ONNX Runtime; ``ModelError`` with what it lacks, such as an operator, when it will not open."""
+    path = Path(path)
+    check_opens(read_graph(path), path)
+
+
 def model_files(path: str | os.PathLike[str]) -> tuple[Path, ...]:
     """Return the model's file and every external data file it refers to, in order of first use."""
     path = Path(path)
     files = [path]
-    for tensor in iter_tensors(_parse(path)):
+    for tensor in iter_tensors(read_graph(path)):
         place = external_of(tensor, path)
         if place is not None and place.file not in files:
             files.append(place.file)
@@ -87,31 +129,6 @@ def write_model(model: "ModelProto", path: str | os.PathLike[str]) -> None:
     finally:
         beside.unlink(missing_ok=True)
         sidecar_beside.unlink(missing_ok=True)
-
-
-def _parse(path: Path) -> "ModelProto":
-    from google.protobuf.message import DecodeError  # noqa: PLC0415  (heavy)
-    from onnx import ModelProto
-
-    data = _read_bytes(path)
-    model = ModelProto()
-    try:
-        model.ParseFromString(data)
-    except DecodeError:
-        raise ModelError(f"{path.name} {describe_foreign(data, path.suffix)}.") from None
-    # Any message type parses from bytes of another one now and then: fields that ONNX always has decide.
-    if not model.ir_version and not model.HasField("graph"):
-        raise ModelError(f"{path.name} {describe_foreign(data, path.suffix)}.")
-    if not model.HasField("graph"):
-        raise ModelError(f"{path.name} is an ONNX model without a graph; export it again.")
-    if not model.ir_version:
-        raise ModelError(
-            f"{path.name} names no IR version, which every ONNX model must; "
-            "run it through onnx.checker.check_model and export it again."
-        )
-    if not model.graph.output:
-        raise ModelError(f"{path.name} has a graph without outputs; export it again with at least one.")
-    return model
 
 
 def _read_bytes(path: Path) -> bytes:

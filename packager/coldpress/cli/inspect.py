@@ -1,0 +1,109 @@
+"""``coldpress inspect``: what is inside a model and where its bytes are."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coldpress.console import emit_json, emit_text
+
+if TYPE_CHECKING:
+    from coldpress.inspect import Inspection, Port
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``inspect`` to the command line."""
+    parser = subparsers.add_parser("inspect", help="show where a model's bytes are", description=__doc__)
+    parser.add_argument("model", type=Path, help="an .onnx file")
+    parser.add_argument("--largest", type=int, default=10, metavar="N", help="weights to list one by one (10)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look into the model, then print tables, or JSON."""
+    from coldpress.inspect import inspect_model  # noqa: PLC0415  (kept off the path of `coldpress --help`)
+
+    found = inspect_model(args.model)
+    if args.json:
+        emit_json(found.to_json(max(0, args.largest)))
+    else:
+        emit_text(render(found, max(0, args.largest)))
+    return 0
+
+
+def render(found: "Inspection", largest: int) -> str:
+    """Return the inspection as text for a terminal, coloured when stdout is one."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, highlight=False)
+    console = Console(force_terminal=console.is_terminal, width=max(console.width, 80), highlight=False)
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        for column in columns:
+            made.add_column(column, justify="right" if column in {"bytes", "saved"} else "left", overflow="fold")
+        return made
+
+    # Names come from the model and may hold brackets, which rich would read as markup: hence Text.
+    parts: list[Text | Table] = [Text(line) for line in _facts(found)]
+    ports = table("\nSignature", "", "name", "type", "shape")
+    for role, group in (("in", found.inputs), ("out", found.outputs)):
+        for port in group:
+            ports.add_row(role, Text(port.name), Text(port.type), Text(_shape(port)))
+    parts.append(ports)
+    for title, field in (("Weights by place", "place"), ("By type", "dtype"), ("By operator", "used_by")):
+        sums = table(f"\n{title}", "bytes", "", "")
+        for name, size in list(found.by(field).items())[:12]:
+            sums.add_row(f"{size:,}", _share(size, found.total_bytes), Text(name))
+        parts.append(sums)
+    biggest = table("\nLargest", "bytes", "", "type", "shape", "used by", "name")
+    for weight in found.weights[:largest]:
+        shape = "[" + ", ".join(map(str, weight.shape)) + "]"
+        share = _share(weight.bytes, found.total_bytes)
+        biggest.add_row(f"{weight.bytes:,}", share, weight.dtype, Text(shape), weight.used_by, Text(weight.name))
+    if largest:
+        parts.append(biggest)
+    operators = ", ".join(f"{name} {count}" for name, count in list(found.nodes.items())[:16])
+    more = f", and {len(found.nodes) - 16} more" if len(found.nodes) > 16 else ""
+    parts.append(Text(f"\nOperators: {operators}{more}"))
+    if found.stripped is not None:
+        saved = table("", "saved", "pass")
+        saved.show_header = False
+        saved.title = None
+        parts.append(Text(f"\nStripping would save {found.stripped.saved:,} bytes", style="bold"))
+        for step in found.stripped.steps:
+            saved.add_row(
+                f"{step['bytes_saved']:,}", f"{step['name']} ({step['count']}) {step.get('note', '')}".rstrip()
+            )
+        parts.append(saved)
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, Text))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _facts(found: "Inspection") -> list[str]:
+    opsets = ", ".join(f"{domain} {version}" for domain, version in found.opsets.items())
+    lines = [f"{found.name}: {found.total_bytes:,} bytes, {found.parameters:,} parameters"]
+    lines += [f"  with {path}: {size:,} bytes" for path, size in found.files[1:]]
+    lines.append(f"  IR {found.ir_version}, opset {opsets}, by {found.producer or 'an unnamed producer'}")
+    inside = f" in {found.subgraphs} subgraphs and the main graph" if found.subgraphs else ""
+    functions = f", {found.functions} local functions" if found.functions else ""
+    lines.append(f"  {sum(found.nodes.values())} nodes{inside}{functions}; {found.duplicate_bytes:,} duplicate bytes")
+    if found.metadata:
+        lines.append(f"  metadata: {', '.join(found.metadata)}")
+    return lines
+
+
+def _shape(port: "Port") -> str:
+    if port.shape is None:
+        return "-"
+    return "[" + ", ".join("?" if dim is None else str(dim) for dim in port.shape) + "]"
+
+
+def _share(size: int, total: int) -> str:
+    return f"{100 * size / total:.1f} %" if total else ""

@@ -1,0 +1,86 @@
+"""Asking ONNX Runtime itself whether it can open a model, and putting its answer into one sentence."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coldpress.errors import ModelError
+
+if TYPE_CHECKING:
+    from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
+
+__all__ = ["check_opens", "plain_engine_error", "unknown_operators"]
+
+_BUILT_IN = frozenset(
+    {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft"}
+    | {"com.microsoft.nchwc", "com.microsoft.experimental", "com.ms.internal.nhwc"}
+)
+"""Domains whose operators are inside the onnxruntime library."""
+_MOST_NAMED = 5
+# What the engine says, around what matters: its error class, a source file and a C++ function, the path it opened.
+_NODE = re.compile(r'In Node, \("(?P<name>[^"]*)", (?P<type>[^,]*), .*?\) : .*? -> .*? , Error ', re.DOTALL)
+_NOISE = (
+    re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : "),
+    re.compile(r"Load model from .*? failed:\s*", re.DOTALL),
+    re.compile(r"/\S*onnxruntime_src/\S+:\d+ .*?\) (?=[A-Z\w])"),
+    re.compile(r"^Exception during (initialization|loading): "),
+    re.compile(r"(This is an i|I)nvalid model\.\s*(Error: )?"),
+    re.compile(r"Fatal error: "),
+)
+
+
+def check_opens(model: "ModelProto", path: Path) -> None:
+    """Open the file ``path``, which holds ``model``, in ONNX Runtime; ``ModelError`` when it will not open.
+
+    Graph optimisation is off: what is asked is whether the model is valid and has a kernel for every node.
+    """
+    import onnxruntime
+
+    if unknown := unknown_operators(model):
+        named = ", ".join(unknown[:_MOST_NAMED]) + (f" and {len(unknown) - _MOST_NAMED} more" if unknown[5:] else "")
+        raise ModelError(
+            f"{path.name} uses operators that are not part of ONNX Runtime: {named}; "
+            "export it with standard operators, or add them to the model as local functions."
+        )
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    try:
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot open {path.name}: {plain_engine_error(error, path)}; "
+            "check the export, or export it with another opset."
+        ) from error
+
+
+def unknown_operators(model: "ModelProto") -> list[str]:
+    """Return a description of each operator type from a domain ONNX Runtime does not have, with its first node."""
+    local = {(function.domain, function.name) for function in model.functions}
+    found: dict[tuple[str, str], str] = {}
+    for node in (*_nodes(model.graph), *(node for function in model.functions for node in _nodes(function))):
+        key = (node.domain, node.op_type)
+        if node.domain not in _BUILT_IN and key not in local:
+            found.setdefault(key, f"{node.domain}.{node.op_type} (node {node.name or ''.join(node.output[:1])!r})")
+    return list(found.values())
+
+
+def plain_engine_error(error: Exception, path: Path) -> str:
+    """Return the engine's message on one line, without its class, its source files and the path of the model."""
+    text = str(error)
+    for noise in _NOISE:
+        text = noise.sub("", text)
+    text = _NODE.sub(r"node '\g<name>' (\g<type>): ", text)
+    text = " ".join(text.replace(str(path), path.name).replace(f"{path.resolve().parent}{os.sep}", "").split())
+    return text.strip().rstrip(".") or type(error).__name__
+
+
+def _nodes(body: "GraphProto | FunctionProto") -> "Iterator[NodeProto]":
+    for node in body.node:
+        yield node
+        for attribute in node.attribute:
+            for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _nodes(graph)

@@ -1,0 +1,228 @@
+"""What is inside a model: its files and signature, where its bytes are, and what stripping it would save."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coldpress.model import model_files, read_graph, read_model
+from coldpress.tensors import type_name
+from coldpress.weights import Weight, iter_weights
+
+if TYPE_CHECKING:
+    from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
+
+__all__ = ["Inspection", "Port", "StripEstimate", "inspect_model"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output as the file declares it; ``shape`` is None for what is no tensor or has no rank."""
+
+    name: str
+    type: str
+    shape: tuple[int | str | None, ...] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as a JSON object."""
+        return {"name": self.name, "type": self.type, "shape": None if self.shape is None else list(self.shape)}
+
+
+@dataclass(frozen=True)
+class StripEstimate:
+    """What ``strip`` makes of the model: the bytes of the whole afterwards, and each pass that found something."""
+
+    bytes: int
+    saved: int
+    steps: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as a JSON object."""
+        return {"bytes": self.bytes, "saved": self.saved, "steps": list(self.steps)}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Everything ``coldpress inspect`` says. Sizes are bytes."""
+
+    name: str
+    files: tuple[tuple[str, int], ...]
+    """The model and its external data, each with its size on disk."""
+    ir_version: int
+    opsets: dict[str, int]
+    producer: str
+    metadata: tuple[str, ...]
+    """The keys of the model's metadata; values may be long, or private."""
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    nodes: dict[str, int]
+    """Nodes by operator, most frequent first, inner graphs and functions included; ``domain.Op`` off the standard."""
+    subgraphs: int
+    functions: int
+    parameters: int
+    """Numbers stored as weights, long attributes included."""
+    weights: tuple[Weight, ...]
+    """Every weight, largest first."""
+    duplicate_bytes: int
+    """Bytes of tensors beyond the first of each set equal in type, shape and content."""
+    stripped: StripEstimate | None
+    """None when the model is too large to hold, or was not asked for."""
+
+    @property
+    def total_bytes(self) -> int:
+        """The size of all files."""
+        return sum(size for _, size in self.files)
+
+    @property
+    def weight_bytes(self) -> int:
+        """The size of all weights."""
+        return sum(weight.bytes for weight in self.weights)
+
+    def by(self, field: str) -> dict[str, int]:
+        """Return the bytes of weights by ``place``, ``dtype`` or ``used_by``, largest first."""
+        sums: Counter[str] = Counter()
+        for weight in self.weights:
+            sums[getattr(weight, field) or "(nothing)"] += weight.bytes
+        return dict(sums.most_common())
+
+    def to_json(self, largest: int = 20) -> dict[str, Any]:
+        """Return the whole as a JSON object, with the ``largest`` weights one by one."""
+        return {
+            "name": self.name,
+            "bytes": self.total_bytes,
+            "files": [{"path": path, "bytes": size} for path, size in self.files],
+            "ir_version": self.ir_version,
+            "opsets": self.opsets,
+            "producer": self.producer,
+            "metadata": list(self.metadata),
+            "inputs": [port.to_json() for port in self.inputs],
+            "outputs": [port.to_json() for port in self.outputs],
+            "nodes": {"total": sum(self.nodes.values()), "by_op": self.nodes},
+            "subgraphs": self.subgraphs,
+            "functions": self.functions,
+            "parameters": self.parameters,
+            "weights": {
+                "bytes": self.weight_bytes,
+                "by_place": self.by("place"),
+                "external_bytes": sum(weight.bytes for weight in self.weights if weight.external),
+                "by_dtype": self.by("dtype"),
+                "by_op": self.by("used_by"),
+                "largest": [weight.to_json() for weight in self.weights[:largest]],
+            },
+            "graph_bytes": max(0, self.total_bytes - self.weight_bytes),
+            "duplicate_bytes": self.duplicate_bytes,
+            "stripped": None if self.stripped is None else self.stripped.to_json(),
+        }
+
+
+def inspect_model(path: str | os.PathLike[str], *, estimate: bool = True) -> Inspection:
+    """Look into the model at ``path``; ``estimate`` also strips a copy of it in memory, to say what that saves."""
+    path = Path(path)
+    model = read_model(path)
+    on_disk = read_graph(path)  # the same order of weights, still saying which are external
+    found = list(iter_weights(on_disk))
+    weights = sorted((weight for weight, _ in found), key=lambda weight: (-weight.bytes, weight.name))
+    files = tuple((file.name, file.stat().st_size) for file in model_files(path))
+    nodes, graphs = _count_nodes(model)
+    return Inspection(
+        name=path.name,
+        files=files,
+        ir_version=model.ir_version,
+        opsets={entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
+        producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
+        metadata=tuple(entry.key for entry in model.metadata_props),
+        inputs=tuple(map(_port, _required(model.graph))),
+        outputs=tuple(map(_port, model.graph.output)),
+        nodes=dict(nodes.most_common()),
+        subgraphs=graphs,
+        functions=len(model.functions),
+        parameters=sum(weight.elements for weight in weights if weight.dtype != "string"),
+        weights=tuple(weights),
+        duplicate_bytes=_duplicates(model),
+        stripped=_estimate(model, sum(size for _, size in files)) if estimate else None,
+    )
+
+
+def _required(graph: "GraphProto") -> "list[ValueInfoProto]":
+    constants = {tensor.name for tensor in graph.initializer} | {s.values.name for s in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in constants]
+
+
+def _port(value: "ValueInfoProto") -> Port:
+    return Port(value.name, _type(value.type), _shape(value.type))
+
+
+def _type(kind: "TypeProto") -> str:
+    match kind.WhichOneof("value"):
+        case "tensor_type":
+            return type_name(kind.tensor_type.elem_type)
+        case "sparse_tensor_type":
+            return f"sparse {type_name(kind.sparse_tensor_type.elem_type)}"
+        case "sequence_type":
+            return f"sequence of {_type(kind.sequence_type.elem_type)}"
+        case "map_type":
+            return f"map of {type_name(kind.map_type.key_type)} to {_type(kind.map_type.value_type)}"
+        case "optional_type":
+            return f"optional {_type(kind.optional_type.elem_type)}"
+        case other:
+            return other or "undeclared"
+
+
+def _shape(kind: "TypeProto") -> tuple[int | str | None, ...] | None:
+    if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
+        return None
+    return tuple(
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param or None
+        for dim in kind.tensor_type.shape.dim
+    )
+
+
+def _count_nodes(model: "ModelProto") -> tuple[Counter[str], int]:
+    counts: Counter[str] = Counter()
+    graphs = 0
+    for node, inner in (*_walk(model.graph), *(found for function in model.functions for found in _walk(function))):
+        counts[node.op_type if node.domain in {"", "ai.onnx"} else f"{node.domain}.{node.op_type}"] += 1
+        graphs += inner
+    return counts, graphs
+
+
+def _walk(body: "GraphProto | FunctionProto") -> "Iterator[tuple[NodeProto, int]]":
+    """Yield every node of a body with the number of graphs in its attributes."""
+    for node in body.node:
+        graphs = [g for a in node.attribute for g in (*([a.g] if a.HasField("g") else []), *a.graphs)]
+        yield node, len(graphs)
+        for graph in graphs:
+            yield from _walk(graph)
+
+
+def _duplicates(model: "ModelProto") -> int:
+    seen: set[bytes] = set()
+    twice = 0
+    for weight, tensor in iter_weights(model):
+        if tensor is None or tensor.data_location == tensor.EXTERNAL:
+            continue
+        key = _content(tensor)
+        twice += weight.bytes if key in seen else 0
+        seen.add(key)
+    return twice
+
+
+def _content(tensor: "TensorProto") -> bytes:
+    name, tensor.name = tensor.name, ""
+    try:
+        return hashlib.sha256(tensor.SerializeToString(deterministic=True)).digest()
+    finally:
+        tensor.name = name
+
+
+def _estimate(model: "ModelProto", now: int) -> StripEstimate | None:
+    from coldpress.shrink.strip import strip  # noqa: PLC0415  (onnx and numpy are heavy)
+
+    if any(weight.external for weight, _ in iter_weights(model)):
+        return None  # too large to be one message, so the size afterwards is not known without writing it
+    stripped = strip(model)
+    size = stripped.model.ByteSize()
+    return StripEstimate(size, max(0, now - size), tuple(step.to_json() for step in stripped.steps))
