@@ -207,5 +207,5 @@ def _spreads(samples: Sequence[Sample]) -> dict[str, Spread]:
 def _steps(samples: Sequence[Sample]) -> dict[str, float]:
     names = [name for name in samples[0].steps if name != "total_ms"]
     own = {name: statistics.median(each.steps.get(name, 0.0) for each in samples) for name in names}
-    rest = statistics.median(each.init_ms - each.steps.get("total_ms", 0.0) for each in samples)
+    rest = statistics.median(each.init_ms - sum(each.steps.get(name, 0.0) for name in names) for each in samples)
     return {name: round(ms, 2) for name, ms in ({"interpreter_ms": rest} | own).items()} if own else {}

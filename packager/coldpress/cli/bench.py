@@ -75,5 +75,5 @@ def _check(answer: Invocation) -> None:
     if not 200 <= reply.status < 300:
         said = reply.body[:200].decode("utf-8", "replace")
         raise EmulateError(
-            f"The function answered {reply.status} to this request ({said}); measure one that it accepts, with --request."
+            f"The function answered {reply.status} to this request ({said}); measure one that it takes, with --request."
         )

@@ -80,7 +80,8 @@ def warmup_request(folder: Path, manifest: Manifest) -> HttpRequest:
             f"The function's {manifest.warmup.data} holds {len(data)} bytes and its shapes ask for {place}; "
             "pack it again."
         )
-    head = json.dumps({"inputs": inputs}, separators=(",", ":")).encode()
+    document = {"inputs": inputs, "parameters": {"binary_data_output": True}}
+    head = json.dumps(document, separators=(",", ":")).encode()
     headers = {"content-type": "application/octet-stream", "inference-header-content-length": str(len(head))}
     return HttpRequest("POST", f"/v2/models/{manifest.name}/infer", headers, head + b"".join(parts))
 

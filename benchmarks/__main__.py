@@ -1,0 +1,60 @@
+"""`python -m benchmarks [--quick] [--models a,b] [--arms a,b] [--rounds N] [--python PATH] [--out FILE]`."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from benchmarks import readme
+from benchmarks.arms import ARMS
+from benchmarks.cases import CASES
+from benchmarks.report import markdown, targets
+from benchmarks.run import run
+from coldpress.console import emit_text, say
+from coldpress.errors import PackError
+from coldpress.interpreters import find_interpreter
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    """Measure, write results.json and results.md, fill in the README, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=12, help="fresh processes of each arm (12)")
+    parser.add_argument("--quick", action="store_true", help="3 rounds")
+    parser.add_argument("--models", default=",".join(CASES), help="comma-separated")
+    parser.add_argument("--arms", default=",".join(ARMS), help="comma-separated")
+    parser.add_argument("--python", type=Path, help="the interpreter of every arm (default: 3.13, 3.14 or 3.12)")
+    parser.add_argument("--out", type=Path, help="write the JSON here, and leave results.* and the README alone")
+    args = parser.parse_args()
+    python = args.python or next(filter(None, map(find_interpreter, ("3.13", "3.14", "3.12"))), None)
+    if python is None:
+        say("The benchmark needs Python 3.12, 3.13 or 3.14, as Lambda runs; install one, or name one with --python.")
+        return 1
+    try:
+        document = run(args.models.split(","), args.arms.split(","), 3 if args.quick else args.rounds, python)
+    except PackError as error:
+        say(f"benchmarks: {error}")
+        return 1
+    text = json.dumps(document, indent=1) + "\n"
+    if args.out:
+        _write(args.out, text)
+    else:
+        _write(HERE / "results.json", text)
+        _write(HERE / "results.md", "# What `make bench` measured\n\n" + markdown(document))
+        readme.main()
+    emit_text(markdown(document))
+    missed = [target for target in targets(document) if not target.met]
+    say(f"{len(missed)} targets missed" if missed else "every target met")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)  # noqa: PTH105
+
+
+if __name__ == "__main__":
+    sys.exit(main())
