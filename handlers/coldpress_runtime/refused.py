@@ -1,0 +1,95 @@
+"""ONNX Runtime's refusals as sentences for people: no source files, no folders of this machine, no C++."""
+
+from __future__ import annotations
+
+import os
+
+from coldpress_runtime.tensor import Tensor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from coldpress_runtime.signature import ValueInfo
+
+__all__ = ["complaint", "plain"]
+
+_LONGEST = 400
+
+
+def complaint(
+    message: str,
+    inputs: Mapping[str, Any],
+    expected: Sequence[ValueInfo],
+    wanted: Sequence[str],
+    outputs: Sequence[str],
+) -> str:
+    """Say why a run was refused: what is wrong with the inputs if that can be seen, else what ONNX Runtime said."""
+    for name in wanted:
+        if name not in outputs:
+            return f"Found output '{name}', which this model does not have; expected {_listed(outputs)}."
+    known = {info.name: info for info in expected}
+    for info in expected:
+        if info.name not in inputs and info.kind != "optional":
+            return f"Input '{info.name}' is missing; expected {_listed(known)}."
+        if inputs.get(info.name) is None and info.kind != "optional":
+            return f"Input '{info.name}' is None, expected {info}."
+        if (wrong := _mismatch(inputs.get(info.name), info)) is not None:
+            return wrong
+    for name in inputs:
+        if name not in known and "nvalid input name" in message:
+            return f"Found input '{name}', which this model does not have; expected {_listed(known)}."
+    return f"The model cannot run on these inputs: {plain(message)}"
+
+
+def _mismatch(value: Any, info: ValueInfo) -> str | None:
+    while info.kind == "optional" and info.item is not None:
+        info = info.item
+    if value is None:
+        return None
+    if not isinstance(value, Tensor):
+        return None
+    if info.kind != "tensor":
+        return f"Input '{info.name}' is {value.dtype.name}{list(value.shape)}, expected {info}."
+    if info.dtype is None:
+        return None
+    fits = len(value.shape) == len(info.shape) and all(
+        not isinstance(axis, int) or axis == found for axis, found in zip(info.shape, value.shape, strict=True)
+    )
+    if value.dtype is not info.dtype or not (fits or not info.shape):
+        found = ",".join(map(str, value.shape))
+        return f"Input '{info.name}' is {value.dtype.name}[{found}], expected {info}."
+    return None
+
+
+def plain(message: str, path: str | None = None) -> str:
+    """Return ONNX Runtime's message in one line, without file paths and source positions."""
+    if path:
+        message = message.replace(path, os.path.basename(path))
+    words = []
+    for word in message.split():
+        bare = word.strip("'\"(),;:[]")
+        if not _is_source(bare):
+            rooted = os.sep in bare and (bare.startswith(os.sep) or bare[1:3] == ":\\")
+            words.append(word.replace(bare, os.path.basename(bare)) if rooted else word)
+    text = " ".join(words).strip(" :")
+    for noise in ("Status Message: ", "[ONNXRuntimeError] : ", "Name:'' "):
+        text = text.replace(noise, "")
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST - 1] + "…"
+    return text if text.endswith((".", "…")) else f"{text}."
+
+
+def _is_source(word: str) -> bool:
+    """A place in ONNX Runtime's own sources, such as /onnxruntime_src/core/graph/graph.cc:123."""
+    return any(end in word for end in (".cc:", ".h:", ".cpp:")) or word.endswith((".cc", ".h", ".cpp"))
+
+
+def _listed(names: Any) -> str:
+    """Names for a sentence, a long list shortened."""
+    names = list(names)
+    shown = ", ".join(f"'{name}'" for name in names[:10])
+    if not names:
+        return "none"
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
