@@ -81,7 +81,7 @@ def open_library(path: str) -> tuple[int, str]:
     Raises:
         LibraryError: the file does not load on this machine, is not ONNX Runtime, or is older than we need.
     """
-    import ctypes  # (looking for a library, as the packager does, needs none)
+    import ctypes  # noqa: PLC0415  (looking for a library needs none)
 
     name = os.path.basename(path)
     try:

@@ -21,7 +21,7 @@ def open_session(root: str, manifest: Manifest) -> tuple[Session, bool]:
 
     Raises LibraryError or LoadError.
     """
-    library = os.path.join(root, *manifest.engine.library.split("/"))  # noqa: PTH118
+    library = os.path.join(root, *manifest.engine.library.split("/"))
     if manifest.portable is None:
         return _session(root, manifest.model, manifest, library), False
     missing = lacks(manifest.model.cpu)
@@ -42,5 +42,5 @@ def _session(root: str, model: Model, manifest: Manifest, library: str) -> Sessi
         mapped=model.mapped,
         prepacking=model.prepacking,
     )
-    path = os.path.join(root, *model.path.split("/"))  # noqa: PTH118
+    path = os.path.join(root, *model.path.split("/"))
     return Session(path, options, library=library)

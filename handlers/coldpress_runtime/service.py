@@ -78,8 +78,8 @@ class Service:
         """
         start = perf_counter()
         if root is None:
-            root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
-        manifest = Manifest.load(os.path.join(root, "coldpress.json"))  # noqa: PTH118 - pathlib costs a start-up import
+            root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        manifest = Manifest.load(os.path.join(root, "coldpress.json"))
         opened = perf_counter()
         session, portable = open_session(root, manifest)
         loaded = perf_counter()
@@ -87,7 +87,7 @@ class Service:
         if manifest.hooks is not None:
             from coldpress_runtime.hooks import Hooks  # noqa: PLC0415 - most bundles have none
 
-            hooks = Hooks.load(os.path.join(root, *manifest.hooks.split("/")), root)  # noqa: PTH118
+            hooks = Hooks.load(os.path.join(root, *manifest.hooks.split("/")), root)
         hooked = perf_counter()
         service = cls(root, manifest, session, hooks, portable=portable)
         service.warm_up()

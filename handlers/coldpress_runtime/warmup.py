@@ -28,7 +28,7 @@ def lacks(needed: tuple[str, ...], cpuinfo: str = _CPUINFO) -> list[str]:
     if not needed:
         return []
     try:
-        with open(cpuinfo, "rb") as file:  # noqa: PTH123 - pathlib costs a start-up import
+        with open(cpuinfo, "rb") as file:
             text = file.read(_FIRST)
     except OSError:
         return list(needed)
@@ -45,9 +45,9 @@ def warmup_inputs(warmup: Warmup, root: str) -> dict[str, Tensor]:
     """The inputs of the warm-up run: the manifest's data file, or zeros and empty texts. Raises ManifestError."""
     data = None
     if warmup.data is not None:
-        path = os.path.join(root, *warmup.data.split("/"))  # noqa: PTH118
+        path = os.path.join(root, *warmup.data.split("/"))
         try:
-            with open(path, "rb") as file:  # noqa: PTH123
+            with open(path, "rb") as file:
                 data = memoryview(file.read())
         except OSError as error:
             raise ManifestError(f"warmup.data cannot be read ({error.strerror}); pack the function again.") from None
