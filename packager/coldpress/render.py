@@ -19,6 +19,7 @@ __all__ = ["Template", "quote", "slug", "write_files"]
 class _Holes(string.Template):
     # Only the braced form is a hole: shell text such as `--data @request.json` stays as it is.
     delimiter = "@"
+    flags = re.NOFLAG
     pattern = r"@(?:(?P<escaped>(?!))|(?P<named>(?!))|\{(?P<braced>[a-z][a-z0-9_]*)\}|(?P<invalid>\{))"  # type: ignore[assignment]
 
 

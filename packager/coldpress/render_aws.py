@@ -15,7 +15,7 @@ from coldpress._resources import template_root
 from coldpress.errors import TemplateError
 from coldpress.render import Template, quote, slug
 
-__all__ = ["AUTHS", "CANARIES", "LOG_RETENTION_DAYS", "AwsValues", "entry_point", "render_aws"]
+__all__ = ["AUTHS", "CANARIES", "LOG_RETENTION_DAYS", "AwsValues", "render_aws"]
 
 AUTHS = ("iam", "jwt", "key", "none")
 # What CodeDeploy's predefined Lambda configurations are called in SAM.
@@ -113,11 +113,6 @@ class AwsValues:
         for name in self.environment:
             if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]+", name):
                 raise TemplateError(f"{name!r} cannot name a variable of a Lambda function: use letters, digits and _")
-
-
-def entry_point() -> str:
-    """Return the text of ``app.py``, the constant stub at the root of the code package."""
-    return Template(template_root() / "aws", {}).fill("app.py")
 
 
 def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A local AWS that the real SAM CLI deploys to, and a few questions to ask it afterwards."""
 
-import hashlib
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 __all__ = ["ROOT", "DeployedFunction", "LocalAws", "tool"]
 
@@ -94,11 +94,14 @@ class LocalAws:
             check=False,
         )
         if check and done.returncode:
-            raise AssertionError(f"sam {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{self.log()[-4000:]}")
+            raise AssertionError(
+                f"sam {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{self.log()[-4000:]}"
+            )
         return done.stdout
 
     def ask(self, service: str, path: str, form: str | None = None) -> bytes:
-        """Send one request to ``service``: a GET, or a POST of ``form``. moto tells services by the signature's scope."""
+        """Send one request to ``service``: a GET, or a POST of ``form``."""
+        # moto tells the services apart by the scope in the signature, and does not check the rest of it.
         scope = f"testing/20260101/{_REGION}/{service}/aws4_request"
         request = urllib.request.Request(
             self.endpoint + path,
@@ -110,7 +113,7 @@ class LocalAws:
 
     def outputs(self, stack: str) -> dict[str, str]:
         """Return a stack's outputs."""
-        reply = ElementTree.fromstring(self.ask("cloudformation", "/", f"Action=DescribeStacks&StackName={quote(stack)}"))
+        reply = ET.fromstring(self.ask("cloudformation", "/", f"Action=DescribeStacks&StackName={quote(stack)}"))
         return {
             member.findtext("{*}OutputKey"): member.findtext("{*}OutputValue")
             for member in reply.iterfind(".//{*}Outputs/{*}member")

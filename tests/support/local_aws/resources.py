@@ -130,7 +130,9 @@ def rest_api(wanted: Wanted) -> Made:
     if wanted.before:
         api = backend.get_rest_api(wanted.before)
     else:
-        api = backend.create_rest_api(body["info"]["title"], "", endpoint_configuration=_lower(wanted.get("EndpointConfiguration")))
+        api = backend.create_rest_api(
+            body["info"]["title"], "", endpoint_configuration=_lower(wanted.get("EndpointConfiguration"))
+        )
     # moto imports OpenAPI 3 and refuses Swagger 2; where paths and integrations are concerned the two are the same.
     document = {"openapi": "3.0.1", "info": body["info"], "paths": body["paths"]}
     backend.put_rest_api(api.id, json.loads(_any_method(document)), fail_on_warnings=False, mode="overwrite")
@@ -171,7 +173,7 @@ def usage_plan_key(wanted: Wanted) -> Made:
 
 
 def bucket_policy(wanted: Wanted) -> Made:
-    """Accept it and leave it off: that of the SAM CLI's bucket refuses plain HTTP, which is what a local server speaks."""
+    """Accept it and leave it off: that of the SAM CLI's bucket refuses plain HTTP, which a local server speaks."""
     return Made(wanted.get("Bucket"))
 
 

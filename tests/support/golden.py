@@ -1,0 +1,95 @@
+"""The rendered trees that are kept in the repository, and how to render them again.
+
+    make golden        (or: python -m tests.support.golden)
+
+renders ``tests/golden/aws/CASE/`` and the generated files of ``sam/`` again. Look at the difference with git: a change
+that you did not mean is a bug in a template or in the code that fills it. Mend that, and do not keep the new tree.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from coldpress.render import write_files
+from coldpress.render_aws import AwsValues, render_aws
+
+__all__ = ["AWS_CASES", "GOLDEN", "SAM", "differences", "sam_files"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = _ROOT / "tests" / "golden" / "aws"
+SAM = _ROOT / "sam"
+
+AWS_CASES: Mapping[str, AwsValues] = {
+    "default": AwsValues(name="digits"),
+    "jwt": AwsValues(
+        name="digits", auth="jwt", jwt_issuer="https://issuer.example/pool", jwt_audience=("web", "mobile")
+    ),
+    "key": AwsValues(name="digits", auth="key", tracing=True),
+    "none": AwsValues(name="digits", auth="none", canary="AllAtOnce"),
+    "everything": AwsValues(
+        name="on: {weird} ${AWS::Region} \u2028 'name'",
+        version="1.0",
+        description='Reads "digits" #1: yes',
+        python="3.12",
+        architecture="arm64",
+        memory_mb=3538,
+        timeout_s=60,
+        snapstart=True,
+        canary="Linear10PercentEvery2Minutes",
+        tracing=True,
+        reserved_concurrency=20,
+        throttle_rate=500,
+        throttle_burst=1000,
+        log_retention_days=365,
+        environment={"GREETING": 'yes: "no"\n', "LEVEL": "1.0"},
+        tags={"team": "on", "cost centre": "0042"},
+    ),
+}
+
+
+def sam_files() -> dict[str, str]:
+    """Return what of ``sam/`` is generated: the digits example, with its code built by a Makefile."""
+    files = render_aws(AwsValues(name="digits"), source="makefile")
+    return {name: files[name] for name in ("template.yaml", "samconfig.toml")}
+
+
+def differences(expected: Path, rendered: Mapping[str, str], *, among: tuple[str, ...] | None = None) -> list[str]:
+    """Compare a tree on disk with rendered files; return one line for each that is missing, extra or different.
+
+    ``among`` limits the comparison to these names, for a folder that also holds files of another origin.
+    """
+    there = {
+        path.relative_to(expected).as_posix(): path.read_text(encoding="utf-8")
+        for path in expected.rglob("*")
+        if path.is_file() and (among is None or path.relative_to(expected).as_posix() in among)
+    }
+    return [
+        *(f"missing: {name} is in {expected} and was not rendered" for name in sorted(there.keys() - rendered.keys())),
+        *(f"extra: {name} was rendered and is not in {expected}" for name in sorted(rendered.keys() - there.keys())),
+        *(
+            _first_difference(name, there[name], rendered[name])
+            for name in sorted(there.keys() & rendered.keys())
+            if there[name] != rendered[name]
+        ),
+    ]
+
+
+def _first_difference(name: str, expected: str, rendered: str) -> str:
+    old, new = expected.splitlines(), rendered.splitlines()
+    line = next(
+        (i for i, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new))
+    )
+    was, now = ("".join(lines[line : line + 1]) for lines in (old, new))
+    return f"different: {name}, line {line + 1}: expected {was!r}, rendered {now!r}"
+
+
+def main() -> None:
+    """Render every kept tree again."""
+    for case, values in AWS_CASES.items():
+        shutil.rmtree(GOLDEN / case, ignore_errors=True)
+        write_files(render_aws(values), GOLDEN / case)
+    write_files(sam_files(), SAM)
+
+
+if __name__ == "__main__":
+    main()
