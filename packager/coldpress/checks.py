@@ -55,25 +55,24 @@ def _python() -> Check:
 
 
 def _engine() -> Check:
-    from coldpress.bundle.wheels import engine_library, engine_pins  # noqa: PLC0415  (doctor must start without it)
-    from coldpress.cache import cache_dir  # noqa: PLC0415
+    from coldpress.bundle.wheels import engine_pins, installed_engine  # noqa: PLC0415  (doctor must start without it)
 
     pin = engine_pins()["version"]
+    again = f"run `pip install --force-reinstall --no-deps onnxruntime=={pin}`"
     try:
         installed = version("onnxruntime")
     except PackageNotFoundError:
-        return Check("engine", "fail", "onnxruntime is not installed", f"run `pip install onnxruntime=={pin}`")
+        return Check("engine", "fail", "onnxruntime is not installed", again)
     if installed != pin:
-        advice = f"the bundle carries {pin}, and models must be checked with the same: `pip install onnxruntime=={pin}`"
+        advice = f"the bundle carries {pin}, and models must be checked with the same: {again}"
         return Check("engine", "fail", f"onnxruntime {installed}", advice)
-    if sys.platform == "linux" and platform.machine() in {"x86_64", "aarch64"}:
-        architecture = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-        try:
-            engine = engine_library("3.13", architecture, cache_dir("wheels"))
-        except PackError as error:
-            return Check("engine", "fail", f"onnxruntime {installed}, whose library is not usable", str(error))
-        return Check("engine", "ok", f"onnxruntime {installed}, {engine.path.name} is the pinned file")
-    return Check("engine", "ok", f"onnxruntime {installed}; the library for Linux is fetched when packing")
+    architecture = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine())
+    if sys.platform != "linux" or architecture is None:
+        return Check("engine", "ok", f"onnxruntime {installed}; the library for Linux is fetched when packing")
+    engine = installed_engine(architecture)
+    if engine is None:
+        return Check("engine", "fail", f"onnxruntime {installed}, whose library is not the pinned file", again)
+    return Check("engine", "ok", f"onnxruntime {installed}, {engine.path.name} is the pinned file")
 
 
 def _pip() -> Check:

