@@ -27,7 +27,7 @@ _LONG = 256
 
 @dataclass(frozen=True)
 class Weight:
-    """One tensor, or one long attribute: ``bytes`` is its data without its name, ``used_by`` its first reader's type."""
+    """One tensor, or one long attribute: ``bytes`` is its data alone, ``used_by`` the type of its first reader."""
 
     name: str
     dtype: str

@@ -28,7 +28,11 @@ class Constants:
 
     def tensor(self, scope: Scope, name: str) -> TensorProto | None:
         """Return the constant called ``name`` as seen from ``scope``, or None; its data may be set aside."""
-        return self._known.get((scope.root, name))
+        return self.of_root(scope.root, name)
+
+    def of_root(self, root: int, name: str) -> TensorProto | None:
+        """Return the constant called ``name`` under the root of that number."""
+        return self._known.get((root, name))
 
     def array(self, scope: Scope, name: str) -> np.ndarray:
         """Return the values of the constant ``name``; ``KeyError`` where it is none, ``ValueError`` where external."""

@@ -17,15 +17,19 @@ from coldpress.shrink.dedup_weights import dedup_weights
 from coldpress.shrink.documentation import drop_documentation
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.dropout import drop_dropouts
+from coldpress.shrink.fold_batch_norm import fold_batch_norm
+from coldpress.shrink.fold_constants import fold_constants
 from coldpress.shrink.guard import Guard
 from coldpress.shrink.hoist_constants import hoist_constants
 from coldpress.shrink.identity import drop_identities
+from coldpress.shrink.inline_if import inline_constant_ifs
 from coldpress.shrink.modernize_inputs import modernize_inputs
 from coldpress.shrink.no_ops import drop_no_ops
+from coldpress.shrink.pack_tensors import pack_tensors
 from coldpress.shrink.scopes import unique_names
 from coldpress.shrink.value_info import drop_value_info
 
-__all__ = ["LOSSLESS", "Pass", "Step", "StripResult", "strip"]
+__all__ = ["LOSSLESS", "WITHIN_ROUNDING", "Pass", "Step", "StripResult", "strip"]
 
 Pass = Callable[[Draft], int]
 
@@ -34,16 +38,26 @@ LOSSLESS: tuple[tuple[str, Pass], ...] = (
     ("unused functions", drop_unused_functions),
     ("initialisers listed as inputs", modernize_inputs),
     ("constants to initialisers", hoist_constants),
+    ("plain integers", pack_tensors),
     ("identities", drop_identities),
     ("dropouts", drop_dropouts),
     ("no-ops", drop_no_ops),
+    ("constant arithmetic", fold_constants),
+    ("constant conditions", inline_constant_ifs),
     ("common nodes", merge_common_nodes),
     ("dead nodes", drop_dead_nodes),
     ("unused initialisers", drop_unused_initializers),
     ("duplicate weights", dedup_weights),
     ("inferable types", drop_value_info),
 )
-"""The passes in order, by the name a step has. Each leaves every answer as it was, bit for bit."""
+"""The passes in order, by the name a step has. Each leaves every answer as it was, bit for bit.
+
+That is so at the engine's optimisation levels from "basic" on. With optimisation disabled, a weight that was computed
+and is now stored may be packed by a kernel that could not pack it before, and sums then run in another order.
+"""
+
+WITHIN_ROUNDING: tuple[tuple[str, Pass], ...] = (*LOSSLESS, ("batch norms", fold_batch_norm))
+"""The lossless passes and the one that rounds; what it makes must be compared with the original on samples."""
 
 _MOST_ROUNDS = 4
 """One pass makes work for another (a merged weight makes two nodes equal); real models settle in two rounds."""
