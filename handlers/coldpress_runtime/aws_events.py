@@ -47,11 +47,13 @@ def kind_of(event: Any) -> str:
 def decode(kind: str, event: Any, model: str) -> Request:
     """Turn an event into a request; raises RequestError when the event is not what it seems to be."""
     try:
-        if kind == "http-api":
-            return _http_api(event)
-        if kind == "direct":
-            return _direct(event, model)
-        return _rest(event)
+        request = (
+            _http_api(event) if kind == "http-api" else _direct(event, model) if kind == "direct" else _rest(event)
+        )
+        texts = (request.method, request.path, request.query, *request.headers.values())
+        if not all(type(text) is str for text in texts):
+            raise TypeError  # noqa: TRY301 - one sentence for every way of being no such event
+        return request
     except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
         raise RequestError(f"The event is no {kind} event that AWS would send; is a field missing?") from None
 
@@ -124,7 +126,7 @@ def _direct(event: Any, model: str) -> Request:
 
 def encode(kind: str, event: Any, response: Response) -> Any:
     """Turn a response into what AWS expects from this kind of event."""
-    if kind == "direct" and response.is_json:
+    if kind in {"direct", "ping"} and response.is_json:
         return json.loads(response.body)
     text = response.is_json or response.headers.get("Content-Type", "").startswith("text/")
     reply: Event = {

@@ -27,8 +27,25 @@ def read_composite(value: Any, info: ValueInfo) -> Any:
     if info.kind == "map":
         if type(value) is not dict:
             raise RequestError(f"Input {info.name!r} is a map: found {describe(value)}, expected an object.")
-        return value
+        return {_key(key, info): _number(item, info) for key, item in value.items()}
     raise RequestError(f"Input {info.name!r} is a {info.kind}, which no request can carry.")
+
+
+def _key(key: str, info: ValueInfo) -> Any:
+    """JSON's keys are strings; the map's may be whole numbers."""
+    if info.key is None or info.key.name == "BYTES":
+        return key
+    digits = key.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
+        raise RequestError(f"Input {info.name!r}: the key {describe(key)} is no {info.key.name}.")
+    return int(key)
+
+
+def _number(item: Any, info: ValueInfo) -> Any:
+    """Check one value of a map as if it were a scalar of the map's own datatype."""
+    if info.value is None:
+        raise RequestError(f"Input {info.name!r} is a map of values that no request can carry.")
+    return read_nested(item, ValueInfo(info.name, "tensor", info.value, ())).flat()[0]
 
 
 def read_texts(item: dict[str, Any], shape: tuple[int, ...], info: ValueInfo, tail: memoryview) -> Any:

@@ -173,6 +173,11 @@ def read_nested(value: Any, info: ValueInfo) -> Any:
         return read_composite(value, info)
     dtype, expected, name = info.dtype, info.shape, info.name
     assert dtype is not None  # noqa: S101 - every tensor has an element type
+    if expected and type(value) is not list:
+        raise RequestError(
+            f"Input {name!r} is {describe(value)}, expected lists nested {len(expected)} deep, of shape "
+            f"{shape_text(expected)}."
+        )
     shape, items = _flatten(value, name, len(expected) or _MAX_RANK)
     if not items and len(shape) < len(expected):
         # An empty list does not say how long its missing axes are; the signature may.

@@ -61,11 +61,11 @@ class Record:
         record = cls.__new__(cls)
         for name, reader in zip(cls.__slots__, cls.READERS, strict=True):
             object.__setattr__(record, name, reader(document[name], f"{where}.{name}" if where else name))
-        record._check(where)
+        record.check()
         return record
 
-    def _check(self, where: str) -> None:
-        """Check what concerns several fields at once."""
+    def check(self) -> None:
+        """Check what concerns several fields at once; raises ManifestError."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object this record was, or would be, read from."""
@@ -111,6 +111,12 @@ def _plain(value: object) -> Any:
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
         raise _error(where, "a text of printable characters, not empty", value)
+    return value
+
+
+def _any_text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise _error(where, "a text", value)
     return value
 
 
@@ -208,16 +214,10 @@ class WarmupInput(Record):
     """Name, datatype (as the Open Inference Protocol spells it) and shape of one input of the warm-up run."""
 
     __slots__ = ("name", "datatype", "shape")  # noqa: RUF023
-    READERS = (lambda value, where: _input_name(value, where), _text, _list_of(_integer(0, 1 << 31)))  # noqa: PLW0108
+    READERS = (_any_text, _text, _list_of(_integer(0, 1 << 31)))
     name: str
     datatype: str
     shape: tuple[int, ...]
-
-
-def _input_name(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise _error(where, "an input's name", value)
-    return value
 
 
 class Warmup(Record):
@@ -277,7 +277,8 @@ class Manifest(Record):
     limits: Limits
     function: Function
 
-    def _check(self, where: str) -> None:
+    def check(self) -> None:
+        """Check the stand-in model and the warm-up's names."""
         if self.portable is not None and self.portable.cpu:
             raise _error("portable.cpu", "an empty list, because nothing stands behind it", list(self.portable.cpu))
         names = [item.name for item in self.warmup.inputs]
@@ -293,7 +294,7 @@ class Manifest(Record):
     def load(cls, path: str) -> Manifest:
         """Read a manifest from a file; raises ManifestError, also when the file is missing or is not JSON."""
         try:
-            with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs a start-up import
+            with open(path, "rb") as file:
                 text = file.read()
         except OSError as error:
             raise ManifestError(
