@@ -91,6 +91,24 @@ def test_a_kept_stream_gives_the_same_bytes_as_a_fresh_one(tmp_path):
     assert write_zip(folder, tmp_path / "2.zip").sha256 == first.sha256
 
 
+def test_a_cache_that_cannot_be_made_costs_time_and_not_the_build(tmp_path, monkeypatch):
+    folder = _engine_like(tmp_path)
+    first = write_zip(folder, tmp_path / "1.zip")
+    monkeypatch.setenv("COLDPRESS_CACHE", "/dev/null/cache")
+    assert write_zip(folder, tmp_path / "2.zip").sha256 == first.sha256
+
+
+def test_a_large_file_is_the_same_for_one_core_as_for_many(tmp_path, monkeypatch):
+    (tmp_path / "tree" / "model").mkdir(parents=True)
+    content = bytes(range(256)) * (5 << 12) + b"end"
+    (tmp_path / "tree" / "model" / "m.onnx").write_bytes(content)
+    first = write_zip(tmp_path / "tree", tmp_path / "1.zip")
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert write_zip(tmp_path / "tree", tmp_path / "2.zip").sha256 == first.sha256
+    with zipfile.ZipFile(first.path) as source:
+        assert source.read("model/m.onnx") == content
+
+
 @pytest.mark.parametrize("damage", ["truncated", "other content", "noise"])
 def test_a_damaged_kept_stream_is_made_again(tmp_path, damage):
     folder = _engine_like(tmp_path)

@@ -12,11 +12,11 @@ import shutil
 import stat
 import struct
 import zipfile
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from coldpress.bundle.deflate import Deflated, deflate
+from coldpress.bundle.deflate import deflate
 from coldpress.bundle.swap import fresh_file
 from coldpress.errors import BundleError
 
@@ -55,14 +55,7 @@ def write_zip(folder: Path, path: Path) -> Archive:
     """
     entries = _entries(folder)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool, fresh_file(path) as partial:
-        # The engine first: it takes longest, and the rest is squeezed meanwhile.
-        largest_first = sorted(entries, key=lambda name: -entries[name].st_size)
-        pressed = {name: pool.submit(deflate, folder / name, keep=name.startswith("lib/")) for name in largest_first}
-        try:
-            digest = _write(partial, entries, pressed)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        digest = _write(partial, folder, entries, pool)
         size = partial.stat().st_size
     return Archive(
         path,
@@ -105,7 +98,7 @@ def _is_unicode(name: str) -> bool:
     return True
 
 
-def _write(path: Path, entries: dict[str, os.stat_result], pressed: dict[str, Future[Deflated]]) -> bytes:
+def _write(path: Path, folder: Path, entries: dict[str, os.stat_result], pool: Executor) -> bytes:
     """Write local records, the central directory and its end; return the SHA-256 of all that."""
     digest = hashlib.sha256()
     directory: list[bytes] = []
@@ -119,7 +112,7 @@ def _write(path: Path, entries: dict[str, os.stat_result], pressed: dict[str, Fu
             offset += len(data)
 
         for name, status in entries.items():
-            item = pressed.pop(name).result()
+            item = deflate(folder / name, pool, keep=name.startswith("lib/"))
             raw = name.encode()
             mode = stat.S_IFREG | (0o755 if status.st_mode & stat.S_IXUSR else 0o644)
             common = (
