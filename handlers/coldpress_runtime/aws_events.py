@@ -46,16 +46,16 @@ def kind_of(event: Any) -> str:
 
 def decode(kind: str, event: Any, model: str) -> Request:
     """Turn an event into a request; raises RequestError when the event is not what it seems to be."""
+    read = {"http-api": _http_api, "rest": _rest, "alb": _rest}.get(kind)
     try:
-        request = (
-            _http_api(event) if kind == "http-api" else _direct(event, model) if kind == "direct" else _rest(event)
-        )
+        request = read(event) if read else _direct(event, model)
         texts = (request.method, request.path, request.query, *request.headers.values())
-        if not all(type(text) is str for text in texts):
-            raise TypeError  # noqa: TRY301 - one sentence for every way of being no such event
-        return request
+        sound = all(type(text) is str for text in texts)
     except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
-        raise RequestError(f"The event is no {kind} event that AWS would send; is a field missing?") from None
+        sound = False
+    if not sound:
+        raise RequestError(f"The event is no {kind} event that AWS would send; is a field missing?")
+    return request
 
 
 def _body(event: Event) -> bytes:
@@ -65,7 +65,7 @@ def _body(event: Event) -> bytes:
             return a2b_base64(body, strict_mode=True)
         except ValueError:
             raise RequestError("The body is not valid base64, as the event's isBase64Encoded says.") from None
-    return body.encode()  # type: ignore[no-any-return]
+    return str.encode(body)
 
 
 def _headers(event: Event) -> dict[str, str]:

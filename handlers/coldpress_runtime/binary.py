@@ -18,7 +18,7 @@ from coldpress_runtime.tensor import Tensor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Iterable
+    from collections.abc import Buffer, Iterable  # type: ignore[attr-defined]
     from typing import Any
 
     from coldpress_runtime.tensor import DType

@@ -42,7 +42,7 @@ _HASH_LENGTH = 64  # SHA-256 in hexadecimal
 class Record:
     """A frozen record whose fields are its slots, each read by the function of the same place in ``READERS``."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
     READERS: tuple[Callable[[Any, str], Any], ...] = ()
 
     @classmethod

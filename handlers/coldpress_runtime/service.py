@@ -144,7 +144,7 @@ class Service:
 
             return {"GET": handler, "HEAD": handler}
 
-        routes = {
+        routes: dict[str, dict[str, Handler]] = {
             "/v2": read(_server_metadata),
             "/v2/health/live": read(lambda: {"live": True}),
             "/v2/health/ready": read(lambda: {"ready": True}),

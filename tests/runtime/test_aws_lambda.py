@@ -253,7 +253,8 @@ import json, sys
 before = set(sys.modules)
 from coldpress_runtime.aws_lambda import make_handler
 handler = make_handler(sys.argv[1])
-json.dump({"loaded": sorted(set(sys.modules) - before), "answer": handler({"inputs": {"x": [[1.5, -2.0]]}}, None)}, sys.stderr)
+answer = handler({"inputs": {"x": [[1.5, -2.0]]}}, None)
+json.dump({"loaded": sorted(set(sys.modules) - before), "answer": answer}, sys.stderr)
 """
 _BANNED = {
     "numpy", "onnxruntime", "typing", "dataclasses", "inspect", "logging", "pathlib", "asyncio", "socket", "urllib",
@@ -264,8 +265,7 @@ _BANNED = {
 
 def _fresh(root, code=_FRESH, **env):
     paths = [str(Path(coldpress_runtime.__file__).parent.parent)]
-    for package in env.pop("packages", []):
-        paths.append(str(package))
+    paths += [str(package) for package in env.pop("packages", [])]
     done = subprocess.run(
         [sys.executable, "-S", "-c", code, str(root)],
         env={"PYTHONPATH": os.pathsep.join(paths), "PATH": os.environ["PATH"]} | env,

@@ -30,11 +30,11 @@ def _post(service: Service, path: str, document: Any, status: int) -> Any:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     response = ask(service, "POST", path, body, content_type="application/json")
     assert response.status == status, response.body
-    answer = json.loads(response.body, parse_constant=lambda name: pytest_fail(name))
+    answer = json.loads(response.body, parse_constant=_refuse)
     return answer if status < 400 else answer["error"]
 
 
-def pytest_fail(name: str) -> None:
+def _refuse(name: str) -> None:
     raise AssertionError(f"the answer holds {name}, which is not JSON")
 
 
