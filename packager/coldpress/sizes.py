@@ -36,10 +36,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Every file of a bundle, and the bytes of the zip as a whole (its directory included)."""
+    """Every file of a bundle, and the bytes of the zip as a whole (its directory included), None while there is none."""
 
     entries: tuple[Entry, ...]
-    zip_bytes: int
+    zip_bytes: int | None
 
     @property
     def unzipped_bytes(self) -> int:
@@ -71,8 +71,10 @@ class Sizes:
         return tuple(sorted(grouped.values(), key=lambda entry: (-entry.bytes, entry.path))[:count])
 
     def to_json(self) -> dict[str, dict[str, int]]:
-        """Return bytes by kind; ``archive`` is what the zip format itself takes."""
+        """Return bytes by kind; once zipped, ``archive`` is what the zip format itself takes."""
         kinds = {kind: {"bytes": self.of(kind).bytes, "zip_bytes": self.of(kind).zip_bytes} for kind in KINDS}
+        if self.zip_bytes is None:
+            return {kind: {"bytes": of["bytes"]} for kind, of in kinds.items()}
         directory = self.zip_bytes - sum(entry.zip_bytes for entry in self.entries)
         return {**kinds, "archive": {"bytes": 0, "zip_bytes": directory}}
 
@@ -90,11 +92,14 @@ def kind_of(path: str) -> str:
 
 
 def measure_sizes(archive: Path) -> Sizes:
-    """Return the sizes of a bundle's zip, read from its directory.
+    """Return the sizes of a bundle: of its zip, read from the zip's directory, or of its folder.
 
     Raises:
-        BundleError: it is not a zip.
+        BundleError: it is neither a folder nor a zip.
     """
+    if archive.is_dir():
+        found = sorted((path.relative_to(archive).as_posix(), path) for path in archive.rglob("*") if path.is_file())
+        return Sizes(tuple(Entry(name, path.stat().st_size, 0, kind_of(name)) for name, path in found), None)
     try:
         with zipfile.ZipFile(archive) as source:
             files: Iterable[zipfile.ZipInfo] = [info for info in source.infolist() if not info.is_dir()]

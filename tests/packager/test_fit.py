@@ -203,3 +203,15 @@ def test_what_is_not_a_zip_is_named(tmp_path):
     (tmp_path / "no.zip").write_bytes(b"no")
     with pytest.raises(BundleError, match=r"no\.zip cannot be read"):
         measure_sizes(tmp_path / "no.zip")
+
+
+def test_a_folder_is_measured_before_there_is_a_zip(tmp_path):
+    (tmp_path / "tree" / "model").mkdir(parents=True)
+    (tmp_path / "tree" / "model" / "model.onnx").write_bytes(b"m" * 300)
+    (tmp_path / "tree" / "app.py").write_bytes(b"a" * 7)
+    sizes = measure_sizes(tmp_path / "tree")
+    assert (sizes.unzipped_bytes, sizes.model_bytes, sizes.runtime_bytes, sizes.zip_bytes) == (307, 300, 7, None)
+    fit = _check(sizes)
+    assert fit.verdict == "fits"
+    assert _use(fit, "zip_bytes").used is None
+    assert fit.to_json()["bytes"]["model"] == {"bytes": 300}

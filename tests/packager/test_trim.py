@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from coldpress.bundle.packages import install
-from coldpress.bundle.trim import restore, rules, trim
+from coldpress.bundle.trim import culprits, restore, rules, trim
 from coldpress.bundle.wheels import resolve
 from coldpress.cache import cache_dir
 from coldpress.errors import BundleError
@@ -74,6 +74,21 @@ def test_a_path_a_folder_or_a_module_comes_back(tree, tmp_path, wanted, back):
     assert _files(tree) == set(KEPT) | back
     assert {item.path for item in left.removed} == set(OUT) - back
     assert all((tree / name).read_text() == OUT[name] for name in back)
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ("ModuleNotFoundError: No module named 'pkg.tests'", ("pkg.tests",)),
+        ("ModuleNotFoundError: No module named 'pkg.tests.test_core'", ("pkg.tests.test_core",)),
+        ("FileNotFoundError: [Errno 2] No such file: '/var/task/pkg/tests/data/big.bin'", ("pkg/tests/data/big.bin",)),
+        ("ImportError: cannot import name 'tests' from 'pkg'", ("pkg.tests",)),
+        ("ModuleNotFoundError: No module named 'other'", ()),
+        ("ValueError: 'pkg' is odd", ()),
+    ],
+)
+def test_an_error_names_what_it_misses(tree, tmp_path, said, named):
+    assert culprits(trim(tree, tmp_path / "attic"), said) == named
 
 
 def test_what_was_not_taken_out_cannot_come_back(tree, tmp_path):

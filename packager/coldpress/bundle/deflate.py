@@ -52,8 +52,7 @@ def _compress(content: bytes, pool: Executor) -> bytes:
 
     def press(start: int) -> bytes:
         before = bytes(view[max(0, start - _WINDOW) : start])
-        with_it = {"zdict": before} if before else {}
-        stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15, **with_it)
+        stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15, zdict=before)
         data = stream.compress(view[start : start + _BLOCK])
         return data + stream.flush(zlib.Z_FINISH if start + _BLOCK >= len(content) else zlib.Z_SYNC_FLUSH)
 

@@ -4,6 +4,7 @@ Files are moved to an attic beside the tree, not deleted: when a trimmed bundle 
 ``restore`` puts a file, a folder or a module back. Compiled code is never touched: `strip` breaks wheels.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from pathlib import Path
 from coldpress.bundle.archive import safe_name
 from coldpress.errors import BundleError
 
-__all__ = ["Removed", "Rule", "Trimmed", "restore", "rules", "trim"]
+__all__ = ["Removed", "Rule", "Trimmed", "culprits", "restore", "rules", "trim"]
+
+_FROM = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
+_QUOTED = re.compile(r"""['"]([A-Za-z_][\w.]*)['"]""")
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,24 @@ def restore(trimmed: Trimmed, path: str) -> Trimmed:
         _move(trimmed.attic / safe_name(name), trimmed.folder / name)
     left = tuple(item for item in trimmed.removed if item.path not in wanted)
     return Trimmed(trimmed.folder, trimmed.attic, left)
+
+
+def culprits(trimmed: Trimmed, said: str) -> tuple[str, ...]:
+    """Return what ``said``, the error of a bundle that does not work, misses of what was taken out: modules and paths.
+
+    Each can be given to ``restore``. A module is what an import error names in quotes; a path is one that the text
+    holds from any folder of the tree downwards.
+    """
+    dotted = {*_QUOTED.findall(said), *(f"{package}.{name}" for name, package in _FROM.findall(said))}
+    modules = {name.replace(".", "/") for name in dotted}
+    named = {}
+    for item in trimmed.removed:
+        for stem in (item.path, item.path.removesuffix(".py"), item.path.removesuffix("/__init__.py")):
+            if stem in modules:
+                named[item.path] = stem.replace("/", ".")
+        if item.path in said:
+            named[item.path] = item.path
+    return tuple(sorted(set(named.values())))
 
 
 def _why(name: str) -> str | None:
