@@ -36,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Every file of a bundle, and the bytes of the zip as a whole (its directory included), None while there is none."""
+    """Every file of a bundle, and the bytes of its zip as a whole (with its directory), None while there is none."""
 
     entries: tuple[Entry, ...]
     zip_bytes: int | None
