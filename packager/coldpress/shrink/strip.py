@@ -104,14 +104,13 @@ def strip(model: ModelProto, passes: Sequence[tuple[str, Pass]] = LOSSLESS) -> S
     for _ in range(_MOST_ROUNDS):
         changed = False
         for name, change in passes:
-            step, size = _apply(draft, guard, name, change, size)
-            if step is None:
-                continue
             earlier = steps.get(name, Step(name, 0, 0))
-            steps[name] = Step(
-                name, earlier.count + step.count, earlier.bytes_saved + step.bytes_saved, step.note or earlier.note
-            )
-            changed = changed or bool(step.count)
+            if earlier.note:
+                continue  # what failed once would fail again
+            step, size = _apply(draft, guard, name, change, size)
+            if step is not None:
+                steps[name] = Step(name, earlier.count + step.count, earlier.bytes_saved + step.bytes_saved, step.note)
+                changed = changed or bool(step.count)
         if not changed:
             break
     if size > started or not any(step.count for step in steps.values()):
