@@ -81,6 +81,11 @@ class Inspection:
         """The size of all weights."""
         return sum(weight.bytes for weight in self.weights)
 
+    @property
+    def graph_bytes(self) -> int:
+        """The size of everything that is no weight: nodes, names, types, notes."""
+        return max(0, self.total_bytes - self.weight_bytes)
+
     def by(self, field: str) -> dict[str, int]:
         """Return the bytes of weights by ``place``, ``dtype`` or ``used_by``, largest first."""
         sums: Counter[str] = Counter()
@@ -112,7 +117,7 @@ class Inspection:
                 "by_op": self.by("used_by"),
                 "largest": [weight.to_json() for weight in self.weights[:largest]],
             },
-            "graph_bytes": max(0, self.total_bytes - self.weight_bytes),
+            "graph_bytes": self.graph_bytes,
             "duplicate_bytes": self.duplicate_bytes,
             "stripped": None if self.stripped is None else self.stripped.to_json(),
         }

@@ -93,7 +93,11 @@ def _facts(found: "Inspection") -> list[str]:
     lines.append(f"  IR {found.ir_version}, opset {opsets}, by {found.producer or 'an unnamed producer'}")
     inside = f" in {found.subgraphs} subgraphs and the main graph" if found.subgraphs else ""
     functions = f", {found.functions} local functions" if found.functions else ""
-    lines.append(f"  {sum(found.nodes.values())} nodes{inside}{functions}; {found.duplicate_bytes:,} duplicate bytes")
+    lines.append(f"  {sum(found.nodes.values())} nodes{inside}{functions}")
+    lines.append(
+        f"  {found.weight_bytes:,} bytes of weights, {found.duplicate_bytes:,} of them duplicates; "
+        f"{found.graph_bytes:,} bytes of nodes, names and notes"
+    )
     if found.metadata:
         lines.append(f"  metadata: {', '.join(found.metadata)}")
     return lines
