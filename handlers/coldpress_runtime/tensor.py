@@ -6,7 +6,6 @@ else those of ONNX (``FLOAT8E4M3FN``, ``INT4``...). Bytes are little-endian and 
 
 from __future__ import annotations
 
-import array
 import struct
 
 TYPE_CHECKING = False
@@ -162,7 +161,9 @@ class Tensor:
             elif code == "e":
                 data = struct.pack(f"<{len(values)}e", *values)
             elif code:
-                data = array.array(code, values)
+                from array import array  # noqa: PLC0415  (it drags collections in, 2 ms that a start need not pay)
+
+                data = array(code, values)
                 # array turns 1e39 into infinity without a word.
                 if dtype is _FP32 and (_INF in data or -_INF in data):
                     struct.pack(f"<{len(values)}f", *values)

@@ -138,16 +138,16 @@ def read(api: Api, value: int) -> Any:
     A tensor's data is a copy when small, else a view of ONNX Runtime's memory that lives as long as the view.
     """
     borrowed = False
+    element, dims, rank = ctypes.c_int(), _Pointer(), ctypes.c_size_t()
     try:
-        kind = ctypes.c_int(_TENSOR)
-        there = ctypes.c_int(1)
-        api.check(api.GetValueType(value, _byref(kind)))
-        if kind.value == _TENSOR:
-            api.check(api.HasValue(value, _byref(there)))
-            if not there.value:
-                return None
-            tensor, borrowed = _read_tensor(api, value)
+        status = api.GetTensorElementTypeAndShapeDataReference(value, _byref(element), _byref(dims), _byref(rank))
+        if not status:
+            shape = tuple((ctypes.c_int64 * rank.value).from_address(dims.value or 0)) if rank.value else ()
+            tensor, borrowed = _read_tensor(api, value, BY_ONNX[element.value], shape)
             return tensor
+        api.ReleaseStatus(status)  # no tensor, or none there
+        kind, there = ctypes.c_int(), ctypes.c_int()
+        api.check(api.GetValueType(value, _byref(kind)))
         api.check(api.HasValue(value, _byref(there)))
         if not there.value:
             return None
@@ -176,22 +176,17 @@ def _item(api: Api, value: int, place: int) -> Any:
     return read(api, out.value or 0)
 
 
-def _read_tensor(api: Api, value: int) -> tuple[Tensor, bool]:
+def _read_tensor(api: Api, value: int, dtype: DType, shape: tuple[int, ...]) -> tuple[Tensor, bool]:
     """Return the tensor, and whether it now owns ``value``."""
-    element, dims, rank, data = ctypes.c_int(), _Pointer(), ctypes.c_size_t(), _Pointer()
-    api.check(api.GetTensorElementTypeAndShapeDataReference(value, _byref(element), _byref(dims), _byref(rank)))
-    dtype: DType = BY_ONNX[element.value]
     size = 1
-    shape: tuple[int, ...] = ()
-    if rank.value:
-        shape = tuple((ctypes.c_int64 * rank.value).from_address(dims.value or 0))
-        for axis in shape:
-            size *= axis
+    for axis in shape:
+        size *= axis
     if dtype is _BYTES:
         return Tensor._of(dtype, shape, _read_strings(api, value, size)), False  # noqa: SLF001
     nbytes = dtype.nbytes(size)
     if not nbytes:
         return Tensor._of(dtype, shape, memoryview(bytearray())), False  # noqa: SLF001
+    data = _Pointer()
     api.check(api.GetTensorMutableData(value, _byref(data)))
     if nbytes < _BORROW:
         copied = memoryview(bytearray(_from_memory(data, nbytes, _READ)))
