@@ -116,6 +116,7 @@ def test_numpy_loses_a_tenth_and_still_computes(tmp_path):
     trimmed = trim(tmp_path / "tree", tmp_path / "attic")
     assert trimmed.bytes > before / 10
     code = (
+        "from numpy import *;"
         "import numpy as np, numpy.linalg, numpy.fft, numpy.random, numpy.testing, numpy.ma, numpy.polynomial;"
         "from importlib.metadata import version;"
         "a = np.arange(9.).reshape(3, 3) + np.eye(3);"

@@ -16,7 +16,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from coldpress.bundle.deflate import deflate
+from coldpress.bundle.deflate import BLOCK, deflate
 from coldpress.bundle.swap import fresh_file
 from coldpress.errors import BundleError
 
@@ -55,7 +55,11 @@ def write_zip(folder: Path, path: Path) -> Archive:
     """
     entries = _entries(folder)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool, fresh_file(path) as partial:
-        digest = _write(partial, folder, entries, pool)
+        try:
+            digest = _write(partial, folder, entries, pool)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
         size = partial.stat().st_size
     return Archive(
         path,
@@ -90,6 +94,11 @@ def _entries(folder: Path) -> dict[str, os.stat_result]:
     return dict(sorted(found.items()))
 
 
+def _keeps(name: str) -> bool:
+    """Tell whether a file is somebody's release, the same in many bundles, and not the user's own."""
+    return not name.startswith("model/")
+
+
 def _is_unicode(name: str) -> bool:
     try:
         name.encode()
@@ -103,6 +112,12 @@ def _write(path: Path, folder: Path, entries: dict[str, os.stat_result], pool: E
     digest = hashlib.sha256()
     directory: list[bytes] = []
     offset = 0
+    # Small files are squeezed side by side ahead of time; a large one at its turn, its own blocks side by side.
+    ahead = {
+        name: pool.submit(deflate, folder / name, pool, keep=_keeps(name))
+        for name, status in entries.items()
+        if status.st_size <= BLOCK
+    }
     with path.open("wb") as file:
 
         def put(data: bytes) -> None:
@@ -112,7 +127,7 @@ def _write(path: Path, folder: Path, entries: dict[str, os.stat_result], pool: E
             offset += len(data)
 
         for name, status in entries.items():
-            item = deflate(folder / name, pool, keep=name.startswith("lib/"))
+            item = ahead.pop(name).result() if name in ahead else deflate(folder / name, pool, keep=_keeps(name))
             raw = name.encode()
             mode = stat.S_IFREG | (0o755 if status.st_mode & stat.S_IXUSR else 0o644)
             common = (

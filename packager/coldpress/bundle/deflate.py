@@ -1,4 +1,4 @@
-"""Compressed streams for the archive: in parallel, and kept for the one large file that never changes."""
+"""Compressed streams for the archive: in parallel, and kept for the large files that never change."""
 
 import os
 import tempfile
@@ -9,14 +9,16 @@ from pathlib import Path
 
 from coldpress.cache import cache_dir
 
-__all__ = ["Deflated", "deflate"]
+__all__ = ["BLOCK", "Deflated", "deflate"]
 
 _LEVEL = 9
-_BLOCK = 4 << 20
+BLOCK = 4 << 20
+"""Bytes that one stream is compressed in at a time."""
+
 _WINDOW = 32 << 10
-# The 29 MB engine takes 1.5 to 2.5 s on two cores and is the same file in every bundle, so what it compresses to is
-# kept: proving and using that takes 0.1 s. A user's models are not kept: they change, and they are theirs.
-_KEEP_FROM = 8 << 20
+# The 29 MB engine takes 1.5 to 2.5 s on two cores and is the same file in every bundle, as libraries of packages are:
+# what they compress to is kept; proving and using that takes 0.1 s. Models are not kept: they change, and are private.
+_KEEP_FROM = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,13 @@ def _compress(content: bytes, pool: Executor) -> bytes:
     The blocks are the same on every machine, however many of them are worked on at a time.
     """
     view = memoryview(content)
-    starts = range(0, len(content), _BLOCK)
+    starts = range(0, len(content), BLOCK)
 
     def press(start: int) -> bytes:
         before = bytes(view[max(0, start - _WINDOW) : start])
         stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15, zdict=before)
-        data = stream.compress(view[start : start + _BLOCK])
-        return data + stream.flush(zlib.Z_FINISH if start + _BLOCK >= len(content) else zlib.Z_SYNC_FLUSH)
+        data = stream.compress(view[start : start + BLOCK])
+        return data + stream.flush(zlib.Z_FINISH if start + BLOCK >= len(content) else zlib.Z_SYNC_FLUSH)
 
     if len(starts) < 2:
         return press(0)
@@ -65,7 +67,7 @@ def _kept(content: bytes, pool: Executor) -> bytes:
     """Return the compressed stream from the cache, proven to unpack to ``content``; make and keep it otherwise."""
     import hashlib  # noqa: PLC0415  (needed for a handful of large files alone)
 
-    name = f"{hashlib.sha256(content).hexdigest()}-{zlib.ZLIB_RUNTIME_VERSION}-{_LEVEL}-{_BLOCK}.deflate"
+    name = f"{hashlib.sha256(content).hexdigest()}-{zlib.ZLIB_RUNTIME_VERSION}-{_LEVEL}-{BLOCK}.deflate"
     try:
         place = cache_dir("deflate") / name
     except OSError:
