@@ -6,10 +6,10 @@ is called by the tests.
 
 Functions are bound when first used: a ctypes prototype costs about 10 µs, and a cold start uses half of them.
 
-What a start costs here (2.6 GHz Xeon, page cache warm): ctypes 1.6 ms, dlopen 1.6 ms, the environment 11 ms. The last is
-ONNX Runtime registering every operator's schema: 40 % its own code, 35 % malloc, 20 % page faults. Tried against it, and
-left out because the gain was below the noise: mallopt with a larger top pad and mmap threshold (a fifth fewer page
-faults in CreateSession), huge pages for the heap, ``_ctypes`` without ``ctypes`` (1.2 ms).
+What a start costs here (2.6 GHz Xeon, page cache warm): ctypes 1.6 ms, dlopen 1.6 ms, the environment 11 ms. The
+last is ONNX Runtime registering every operator's schema: 40 % its own code, 35 % malloc, 20 % page faults. Tried
+against it, and left out because the gain was below the noise: mallopt with a larger top pad and mmap threshold (a fifth
+fewer page faults in CreateSession), huge pages for the heap, ``_ctypes`` without ``ctypes`` (1.2 ms).
 """
 
 from __future__ import annotations

@@ -43,9 +43,6 @@ class DType:
     def __repr__(self) -> str:
         return f"DType({self.name})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _dtype, (self.name,)
-
     def nbytes(self, elements: int) -> int:
         """Return the bytes that ``elements`` elements take (not for ``BYTES``)."""
         return (elements * self.bits + 7) // 8
@@ -175,7 +172,10 @@ class Tensor:
             raise ValueError(f"found a value that is no {dtype.name}: {error}") from None
         except OverflowError:
             raise OverflowError(f"found a number outside the range of {dtype.name}") from None
-        return cls(dtype, shape, data)
+        tensor = cls(dtype, shape, data)
+        if dtype.bits == 4 and tensor.size != len(values):  # an odd one out hides in half a byte
+            raise ValueError(f"found {len(values)} elements of data, expected {tensor.size} for {tensor}")
+        return tensor
 
     @classmethod
     def from_numpy(cls, values: np.ndarray[Any, Any], dtype: DType | str | None = None) -> Tensor:
@@ -251,11 +251,11 @@ class Tensor:
         level = self.flat()
         if not self.shape:
             return level[0]
-        size = len(level)
+        if not level:
+            return _hollow(self.shape)
         for axis in reversed(self.shape[1:]):
-            size = size // axis if axis else 0
-            level = [level[i * axis : (i + 1) * axis] for i in range(size)] if axis else level
-        return level if size or self.shape[0] == 0 else _hollow(self.shape)
+            level = [level[start : start + axis] for start in range(0, len(level), axis)]
+        return level
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Tensor):
@@ -293,4 +293,4 @@ def _flat_view(data: Any) -> memoryview:
 
 def _hollow(shape: Sequence[int]) -> list[Any]:
     """Nested lists of a shape that has no elements."""
-    return [_hollow(shape[1:]) if len(shape) > 1 else [] for _ in range(shape[0])] if shape[0] else []
+    return [_hollow(shape[1:]) for _ in range(shape[0])] if len(shape) > 1 else []
