@@ -63,7 +63,7 @@ def test_a_wheel_with_other_bytes_under_the_engines_name_is_refused(tmp_path, in
     other = "arm64" if platform.machine() == "x86_64" else "x86_64"
     machine = Target("3.13", other).machine
     make_wheel(index, "onnxruntime", version, tag=f"cp313-cp313-manylinux_2_28_{machine}")
-    with pytest.raises(ResolveError, match="SHA-256 is not the one that was written down"):
+    with pytest.raises(ResolveError, match="SHA-256 is not the one written down for onnxruntime"):
         engine_library("3.13", other, tmp_path / "cache")
 
 
@@ -218,6 +218,21 @@ def test_a_package_without_a_wheel_for_the_function_is_named_with_the_machine(tm
 def test_stable_abi_and_pure_wheels_are_taken(tmp_path, index, tag):
     make_wheel(index, "one", tag=tag)
     assert _names(resolve(["one"], "3.13", "x86_64", tmp_path / "cache")) == ["one"]
+
+
+def test_an_index_that_does_not_answer_is_not_taken_for_a_missing_wheel(tmp_path, monkeypatch):
+    dead = {"INDEX_URL": "http://127.0.0.1:9/simple", "EXTRA_INDEX_URL": "", "FIND_LINKS": "", "RETRIES": "1"}
+    for name, value in dead.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    with pytest.raises(ResolveError, match="index did not answer when asked for one"):
+        resolve(["one"], "3.13", "x86_64", tmp_path)
+
+
+def test_requirements_that_exclude_each_other_are_said_to(tmp_path, index):
+    make_wheel(index, "one", requires=["two<1"])
+    make_wheel(index, "two")
+    with pytest.raises(ResolveError, match="no versions of one two==1 go together"):
+        resolve(["one", "two==1"], "3.13", "x86_64", tmp_path / "cache")
 
 
 def test_a_source_distribution_is_never_built(tmp_path, index):

@@ -92,18 +92,20 @@ def download(target: Target, lines: Sequence[str], folder: Path, *, follow: bool
     done = subprocess.run([*command, "-r", str(wanted)], capture_output=True, text=True, check=False)
     wanted.unlink()
     if done.returncode:
-        raise ResolveError(
-            f"pip found no wheel for {' '.join(line.split(' --hash')[0] for line in lines)} "
-            f"on CPython {target.python}, Linux {target.architecture}, glibc {GLIBC[0]}.{GLIBC[1]}: "
-            f"{_reason(done.stderr)}; name a version that has one, or check pip's own settings."
-        )
+        names = " ".join(line.split(" --hash")[0] for line in lines)
+        raise ResolveError(_explain(names, target, done.stderr))
 
 
-def _reason(stderr: str) -> str:
-    """Return what pip says is wrong, in one line without its trailing stop."""
+def _explain(names: str, target: Target, stderr: str) -> str:
+    """Turn what pip said into one sentence about what to do."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    if any("HASHES" in line or "hashes" in line for line in errors):
-        return "a file's SHA-256 is not the one that was written down"
-    picked = errors[-1] if errors else (lines[-1] if lines else "it says nothing")
-    return picked.rstrip(".")[:300]
+    if any("hashes" in line.lower() for line in errors):
+        return f"a file's SHA-256 is not the one written down for {names}: clear pip's cache, or write a new lock."
+    if any(line.startswith("WARNING: Retrying") for line in lines):
+        return f"pip's index did not answer when asked for {names}: check the network and `pip config list`."
+    if any("ResolutionImpossible" in line for line in errors):
+        return f"no versions of {names} go together: loosen what one of them asks for, or drop one."
+    said = (errors or lines or ["it says nothing"])[-1].rstrip(".")[:300]
+    there = f"CPython {target.python}, Linux {target.architecture}, glibc {GLIBC[0]}.{GLIBC[1]}"
+    return f"pip found no wheel for {names} on {there}: {said}; name a version that has one, or see `pip config list`."
