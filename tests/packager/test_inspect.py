@@ -174,6 +174,12 @@ class TestCommand:
         assert "[bold]w[/bold]" in out
         assert "[/y]" in out
 
+    def test_control_codes_in_names_do_not_reach_the_terminal(self, tmp_path, capsys):
+        made = model([node("Add", ["x", "w\x1b[2J"], ["y"])], weights=[tensor("w\x1b[2J", BIG)])
+        onnx.save(made, tmp_path / "m.onnx")
+        assert main(["inspect", str(tmp_path / "m.onnx")]) == 0
+        assert "\x1b" not in capsys.readouterr().out
+
     def test_a_wrong_file_is_one_sentence_and_exit_code_1(self, tmp_path, capsys):
         (tmp_path / "m.onnx").write_text("hello")
         assert main(["inspect", str(tmp_path / "m.onnx")]) == 1

@@ -48,28 +48,31 @@ def render(found: "Inspection", largest: int) -> str:
             made.add_column(column, justify="right" if column in {"bytes", "saved"} else "left", overflow="fold")
         return made
 
-    # Names come from the model and may hold brackets, which rich would read as markup: hence Text.
-    parts: list[Text | Table] = [Text(line) for line in _facts(found)]
+    def plain(words: str) -> Text:
+        # Words from the model may hold brackets, which rich would read as markup, or a terminal's control codes.
+        return Text("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words))
+
+    parts: list[Text | Table] = [plain(line) for line in _facts(found)]
     ports = table("\nSignature", "", "name", "type", "shape")
     for role, group in (("in", found.inputs), ("out", found.outputs)):
         for port in group:
-            ports.add_row(role, Text(port.name), Text(port.type), Text(_shape(port)))
+            ports.add_row(role, plain(port.name), plain(port.type), plain(_shape(port)))
     parts.append(ports)
     for title, field in (("Weights by place", "place"), ("By type", "dtype"), ("By operator", "used_by")):
         sums = table(f"\n{title}", "bytes", "", "")
         for name, size in list(found.by(field).items())[:12]:
-            sums.add_row(f"{size:,}", _share(size, found.total_bytes), Text(name))
+            sums.add_row(f"{size:,}", _share(size, found.total_bytes), plain(name))
         parts.append(sums)
     biggest = table("\nLargest", "bytes", "", "type", "shape", "used by", "name")
     for weight in found.weights[:largest]:
         shape = "[" + ", ".join(map(str, weight.shape)) + "]"
         share = _share(weight.bytes, found.total_bytes)
-        biggest.add_row(f"{weight.bytes:,}", share, weight.dtype, Text(shape), weight.used_by, Text(weight.name))
+        biggest.add_row(f"{weight.bytes:,}", share, weight.dtype, shape, plain(weight.used_by), plain(weight.name))
     if largest:
         parts.append(biggest)
     operators = ", ".join(f"{name} {count}" for name, count in list(found.nodes.items())[:16])
     more = f", and {len(found.nodes) - 16} more" if len(found.nodes) > 16 else ""
-    parts.append(Text(f"\nOperators: {operators}{more}"))
+    parts.append(Text("\n") + plain(f"Operators: {operators}{more}"))
     if found.stripped is not None:
         saved = table("", "saved", "pass")
         saved.show_header = False

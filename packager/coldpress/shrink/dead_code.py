@@ -75,13 +75,15 @@ def drop_unused_functions(draft: Draft) -> int:
     if not model.functions:
         return 0
     called = _calls(model.graph)
-    bodies_by_key = {(function.domain, function.name): function for function in model.functions}
     reached: set[tuple[str, str]] = set()
     while called:
         key = called.pop()
-        if key in bodies_by_key and key not in reached:
-            reached.add(key)
-            called |= _calls(bodies_by_key[key])
+        if key in reached:
+            continue
+        reached.add(key)
+        for function in model.functions:  # overloads share a name; a call may mean any of them
+            if (function.domain, function.name) == key:
+                called |= _calls(function)
     idle = [place for place, function in enumerate(model.functions) if (function.domain, function.name) not in reached]
     delete_at(model.functions, idle)
     return len(idle)

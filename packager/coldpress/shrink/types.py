@@ -59,9 +59,9 @@ def inferred(draft: Draft) -> list[ValueInfoProto]:
     for scope in scopes(bare):
         if isinstance(scope.body, GraphProto):
             del scope.body.value_info[:]
-            for output in scope.body.output:
-                if output.type.HasField("tensor_type"):
-                    output.type.tensor_type.ClearField("shape")
+            for value in (*scope.body.output, *(scope.body.input if scope.depth else ())):
+                if value.type.HasField("tensor_type"):
+                    value.type.tensor_type.ClearField("shape")
     for value in bare.graph.input:
         for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
             if dim.HasField("dim_value") and dim.dim_value < 0:

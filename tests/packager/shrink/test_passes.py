@@ -422,6 +422,26 @@ class TestDeadCode:
         count, after = run(drop_unused_functions, made)
         assert (count, [f.name for f in after.functions]) == (1, ["Inner", "Outer"])
 
+    def test_functions_called_by_any_overload_stay(self):
+        def function(name, body, overload):
+            made = helper.make_function(
+                "my", name, ["a"], ["b"], body, [helper.make_opsetid("", 17), helper.make_opsetid("my", 1)]
+            )
+            made.overload = overload
+            return made
+
+        made = model(
+            [node("Outer", ["x"], ["y"], domain="my")],
+            domains=(("my", 1),),
+            functions=[
+                function("Inner", [node("Neg", ["a"], ["b"])], ""),
+                function("Outer", [node("Inner", ["a"], ["b"], domain="my")], ""),
+                function("Outer", [node("Neg", ["a"], ["b"])], "other"),
+            ],
+            ir=10,
+        )
+        assert drop_unused_functions(Draft(made)) == 0
+
 
 class TestInputs:
     def test_defaults_become_constants(self):
