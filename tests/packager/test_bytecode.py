@@ -68,6 +68,14 @@ def test_same_sources_in_another_folder_and_environment_give_the_same_bytes(tmp_
     assert _bytecode(tmp_path / "one") == _bytecode(tmp_path / "a" / "much" / "longer" / "place")
 
 
+def test_pythons_own_switches_do_not_matter(tmp_path, interpreter, monkeypatch):
+    compile_tree(_tree(tmp_path / "one"), HERE, interpreter)
+    for name, value in {"OPTIMIZE": "2", "PYCACHEPREFIX": str(tmp_path / "away"), "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(f"PYTHON{name}", value)
+    compile_tree(_tree(tmp_path / "two"), HERE, interpreter)
+    assert _bytecode(tmp_path / "one") == _bytecode(tmp_path / "two")
+
+
 def test_without_an_interpreter_nothing_is_written_and_the_price_is_said(tmp_path):
     done = compile_tree(_tree(tmp_path), "3.14", None)
     assert (done.files, done.interpreter) == (0, None)

@@ -1,6 +1,7 @@
 """Whatever goes wrong while writing, what was there before is still there, whole, and nothing else is."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,56 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_last_good_build(built):
     assert said.startswith("2 could not write"), stderr
     assert "untouched" in said
     assert _is_untouched(built)
+
+
+REAL = """
+    import os, resource, sys
+    from pathlib import Path
+    from coldpress.bundle.archive import write_zip
+    from coldpress.bundle.tree import TreePlan, build_tree
+    from coldpress.bundle.wheels import engine_library
+    from coldpress.cache import cache_dir
+    from coldpress.errors import BundleError
+    source, out = map(Path, sys.argv[1:])
+    engine = engine_library("3.13", "x86_64", cache_dir("wheels"))
+    manifest = {{"name": "m", "version": "1", "engine": {{"library": "lib/" + engine.path.name}}}}
+    plan = TreePlan("aws", "3.13", manifest, engine, {{"model/model.onnx": b"model"}})
+    source.mkdir()
+    (source / "noise").write_bytes(os.urandom(3 << 20))
+    {limit}
+    for write in (lambda: write_zip(source, out / "function.zip"), lambda: build_tree(plan, out / "tree")):
+        try:
+            write()
+            print("written")
+        except BundleError as error:
+            print(error)
+"""
+
+
+def test_a_zip_and_a_tree_that_do_not_fit_the_disk_leave_the_last_good_ones(built, tmp_path):
+    code = REAL.format(limit="resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))")
+    said, stderr = _python(code, tmp_path / "source", built).communicate()
+    assert [line.split(" /")[0] for line in said.splitlines()] == ["could not write"] * 2, stderr
+    assert "File too large" in said
+    assert _is_untouched(built)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="mounting a small disk needs root")
+def test_on_a_disk_that_is_really_full_the_last_good_zip_and_tree_stay(built, tmp_path):
+    script = tmp_path / "write.py"
+    script.write_text(textwrap.dedent(REAL.format(limit="")))
+    (tmp_path / "disk").mkdir()
+    mounted = (
+        'mount -t tmpfs -o size=2m none "$1" && cp -r "$2"/. "$1" && "$3" "$4" "$5" "$1" && '
+        'cat "$1/tree/good" "$1/function.zip" && ls -A "$1"'
+    )
+    arguments = [tmp_path / "disk", built, sys.executable, script, tmp_path / "source"]
+    command = ["unshare", "-m", "sh", "-c", mounted, "sh", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "mount" in done.stderr or "unshare" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.stdout.count("No space left on device") == 2, done.stderr
+    assert done.stdout.endswith("treezipfunction.zip\ntree\n")
 
 
 def test_a_folder_that_may_not_be_written_is_one_sentence(built):

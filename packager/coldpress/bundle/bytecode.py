@@ -5,6 +5,7 @@ function's own Python minor can write it; "unchecked hash" (PEP 552) makes it va
 """
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def compile_tree(folder: Path, python: str, interpreter: Path | None, own: tuple
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore", "PYTHONUTF8": "1"},
+        env={**_surroundings(), "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore", "PYTHONUTF8": "1"},
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
@@ -80,3 +81,8 @@ def compile_tree(folder: Path, python: str, interpreter: Path | None, own: tuple
     if failed:
         note += f"; {len(failed)} are not valid Python {python} and stay as they are ({', '.join(sorted(failed)[:3])})"
     return Bytecode(python, interpreter, len(names) - len(failed), note + ".", tuple(sorted(failed)))
+
+
+def _surroundings() -> dict[str, str]:
+    """Return this environment without Python's own switches, which say where bytecode goes and how it is made."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
