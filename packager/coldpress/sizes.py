@@ -56,6 +56,11 @@ class Sizes:
         """Return the bytes, unzipped, of all that is neither model nor hooks nor their packages."""
         return sum(entry.bytes for entry in self.entries if entry.kind not in _YOURS)
 
+    @property
+    def runtime_zip_bytes(self) -> int:
+        """Return the same bytes as they are in the zip."""
+        return sum(entry.zip_bytes for entry in self.entries if entry.kind not in _YOURS)
+
     def of(self, kind: str) -> Entry:
         """Return the sum over one kind, as an entry whose path is the kind."""
         mine = [entry for entry in self.entries if entry.kind == kind]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from coldpress.config import Config, load_config
 from coldpress.console import emit_json, say
+from coldpress.plan import make_plan
 
 if TYPE_CHECKING:
     from coldpress.pack import Packed
@@ -44,12 +45,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Pack; 0 when the folder is there and verified, 1 when the model does not fit its target."""
-    from coldpress.pack import execute, make_plan  # noqa: PLC0415 - brings onnx and numpy
-
     plan = make_plan(_config(args), args.target, args.out, args.form)
     if args.dry_run:
         emit_json(plan.to_json())
         return 0
+    from coldpress.pack import execute  # noqa: PLC0415 - brings onnx and numpy
+
     packed = execute(plan)
     if args.json:
         emit_json(packed.to_json())

@@ -1,0 +1,182 @@
+"""The road from a model to a folder that can be deployed: what happens, in which order, and nothing else.
+
+Nothing is written to the output folder before everything has succeeded; then the finished folder takes the old one's
+place.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coldpress.bundle.archive import Archive, write_zip
+from coldpress.bundle.tree import Tree, TreePlan, build_tree
+from coldpress.bundle.verify import Verification, verify
+from coldpress.bundle.wheels import Engine, Wheel, engine_library, resolve
+from coldpress.cache import cache_dir
+from coldpress.console import progress
+from coldpress.engine_check import check_opens
+from coldpress.fit import Fit, check_fit
+from coldpress.forms import Choice, choose_form
+from coldpress.interpreters import find_interpreter
+from coldpress.model import read_model
+from coldpress.plan import Plan
+from coldpress.publish import publish
+from coldpress.quality import Quality, measure_quality
+from coldpress.reference import Reference
+from coldpress.samples import load_samples
+from coldpress.shrink.lossless import shrink
+from coldpress.sizes import measure_sizes
+from coldpress.synthesis import synthesize
+from coldpress_runtime.manifest import Manifest
+
+__all__ = ["Packed", "execute"]
+
+PAYLOAD_BYTES = 6 * 1024 * 1024
+"""Lambda's limit on a request and on a response (limits.toml, aws.limits.request_bytes)."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a ``pack`` made, as :meth:`to_json` prints it."""
+
+    plan: Plan
+    archive: Archive
+    fit: Fit
+    shrink: Mapping[str, Any]
+    quality: Quality
+    choice: Choice
+    verification: Verification | None
+    tree: Tree
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``pack --json`` prints."""
+        sizes = self.fit.sizes
+        return {
+            "target": self.plan.target,
+            "out": str(self.plan.out),
+            "name": self.plan.name,
+            "artifact": {
+                "zip_bytes": self.archive.zip_bytes,
+                "unzipped_bytes": self.archive.unzipped_bytes,
+                "model_bytes": sizes.model_bytes,
+                "runtime_bytes": sizes.runtime_bytes,
+                "runtime_zip_bytes": sizes.runtime_zip_bytes,
+                "files": self.archive.files,
+                "sha256": self.archive.sha256,
+                "code_sha256": self.archive.code_sha256,
+            },
+            "fit": self.fit.to_json(),
+            "shrink": dict(self.shrink),
+            "quality": dataclasses.asdict(self.quality),
+            "form": self.choice.to_json(),
+            "verification": self.verification.to_json() if self.verification else None,
+            "bytecode": {"python": self.tree.bytecode.python, "files": self.tree.bytecode.files},
+            "notes": list(self.notes),
+        }
+
+
+def execute(plan: Plan) -> Packed:
+    """Carry out ``plan``; the output folder is replaced at the very end, and only by a bundle that fits.
+
+    Raises:
+        PackError: of the class that says at which step it stopped.
+    """
+    with tempfile.TemporaryDirectory(prefix="coldpress-") as scratch:
+        packed = _build(plan, Path(scratch))
+        if packed.fit.verdict == "fits":
+            with progress(f"write {plan.out}"):
+                publish(plan, packed.archive.path, packed.to_json())
+    return packed
+
+
+def _build(plan: Plan, work: Path) -> Packed:
+    with progress(f"read {plan.model.name}"):
+        original = read_model(plan.model)
+        check_opens(original, plan.model)
+        reference = Reference(plan.model)
+    if plan.evaluation is not None:
+        samples = load_samples(plan.evaluation, reference.signature)
+    else:
+        with progress("find an input that the model runs on"):
+            samples = synthesize(reference)
+    shrunk = shrink(plan, original, reference, samples, work / "shrunk" / "model.onnx")
+    quality = Quality()
+    if plan.evaluation is not None:
+        after = Reference(shrunk.path)
+        quality = measure_quality(samples.requests, samples.labels, reference.run, after.run, plan.metric)
+    with progress(f"get ONNX Runtime for {plan.architecture}"):
+        engine = engine_library(plan.python, plan.architecture, cache_dir("wheels"))
+    packages: tuple[Wheel, ...] = ()
+    if plan.requirements:
+        with progress("resolve what the hooks import"):
+            packages = resolve(plan.requirements, plan.python, plan.architecture, cache_dir("wheels"))
+    warmup, warmup_files = warmup_record(reference, samples)
+    with progress("measure in which form the model starts soonest"):
+        choice = choose_form(
+            shrunk.path,
+            reference,
+            samples,
+            engine=engine,
+            architecture=plan.architecture,
+            threads=plan.threads,
+            work=work / "forms",
+            wanted=plan.form,
+        )
+    tree_plan = TreePlan(
+        target=plan.target,
+        python=plan.python,
+        manifest=_manifest(plan, engine, choice, warmup),
+        engine=engine,
+        files={**choice.files, **warmup_files},
+        hooks=plan.hooks,
+        packages=packages,
+        interpreter=find_interpreter(plan.python),
+    )
+    with progress("build the bundle"):
+        tree = build_tree(tree_plan, work / "function")
+        archive = write_zip(tree.folder, work / "function.zip")
+    fit = _fit(plan, archive)
+    verification = None
+    if fit.verdict == "fits":
+        with progress("start the zip in an empty environment and compare its answers"):
+            verified = verify(tree_plan, tree, archive, reference, samples)
+        tree, archive, verification = verified.tree, verified.archive, verified.verification
+        fit = _fit(plan, archive)
+    notes = [*samples.assumed, *shrunk.notes, choice.note]
+    if tree.bytecode.interpreter is None:
+        notes.append(tree.bytecode.note)
+    return Packed(plan, archive, fit, shrunk.record, quality, choice, verification, tree, tuple(filter(None, notes)))
+
+
+def _fit(plan: Plan, archive: Archive) -> Fit:
+    return check_fit(
+        plan.target,
+        measure_sizes(archive.path),
+        python=plan.python,
+        architecture=plan.architecture,
+        memory_mb=plan.memory_mb,
+        timeout_s=plan.timeout_s,
+        snapstart=plan.aws.snapstart,
+    )
+
+
+def _manifest(plan: Plan, engine: Engine, choice: Choice, warmup: Mapping[str, Any]) -> dict[str, Any]:
+    """Make ``coldpress.json`` and read it as the runtime will, so that what cannot work is found here."""
+    document = {
+        "format": 1,
+        "name": plan.name,
+        "version": plan.version,
+        "engine": {"library": f"lib/{engine.path.name}", "version": engine.version, "sha256": engine.sha256},
+        "model": choice.model,
+        "portable": choice.portable,
+        "threads": plan.threads,
+        "warmup": warmup,
+        "hooks": "hooks.py" if plan.hooks else None,
+        "limits": {"request_bytes": PAYLOAD_BYTES, "response_bytes": PAYLOAD_BYTES},
+        "function": {"memory_mb": plan.memory_mb, "timeout_s": plan.timeout_s},
+    }
+    return Manifest.parse(document).to_dict()

@@ -1,0 +1,93 @@
+"""What a ``pack`` is going to do, decided before anything runs: frozen data that ``pack --dry-run`` prints."""
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coldpress.config import NAME, AwsConfig, Config
+from coldpress.errors import ConfigError
+
+__all__ = ["REPORT", "Plan", "make_plan"]
+
+REPORT = "coldpress-report.json"
+"""The file by which an output folder is known to be ours, and therefore safe to replace."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides what ``pack`` makes. Paths are as given; ``form`` None lets measurement choose."""
+
+    model: Path
+    name: str
+    version: str
+    target: str
+    out: Path
+    python: str
+    architecture: str
+    memory_mb: int
+    timeout_s: int
+    passes: tuple[str, ...]
+    evaluation: Path | None
+    metric: str | None
+    hooks: Path | None
+    requirements: tuple[str, ...]
+    form: str | None
+    aws: AwsConfig
+
+    @property
+    def threads(self) -> int:
+        """One thread a whole vCPU; Lambda gives one vCPU a 1,769 MB of memory."""
+        return max(1, self.memory_mb // 1769)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
+        plain = dataclasses.asdict(self)
+        plain["threads"] = self.threads
+        values: dict[str, Any] = json.loads(json.dumps(plain, default=str))
+        return values
+
+
+def make_plan(config: Config, target: str, out: Path | None, form: str | None = None) -> Plan:
+    """Decide everything that can be decided without opening the model.
+
+    Raises:
+        ConfigError: no model is named, its name cannot be part of a URL, or ``out`` holds something that is not ours.
+    """
+    if config.model.source is None:
+        raise ConfigError("No model is named; give one (`coldpress pack model.onnx`) or set `model.source`.")
+    model = config.model.source
+    name = config.model.name or re.sub(r"[^A-Za-z0-9_.-]+", "-", model.stem).strip("-.")[:64]
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{model.name} gives the model no usable name; give it one with --name.")
+    out = out or Path("build") / target
+    _check_ours(out)
+    function = config.function
+    return Plan(
+        model=model,
+        name=name,
+        version=config.model.version,
+        target=target,
+        out=out,
+        python=function.python,
+        architecture=function.architecture,
+        memory_mb=function.memory_mb,
+        timeout_s=function.timeout_s,
+        passes=tuple(config.shrink.allow),
+        evaluation=config.samples.evaluation,
+        metric=config.samples.metric,
+        hooks=function.hooks,
+        requirements=function.requirements,
+        form=form,
+        aws=config.targets.aws,
+    )
+
+
+def _check_ours(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
+        raise ConfigError(
+            f"{out} holds files that coldpress did not write, and packing replaces the whole folder; "
+            "choose another one with --out."
+        )

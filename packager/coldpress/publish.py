@@ -1,0 +1,65 @@
+"""The output folder: the zip, the provider's templates and the report, swapped in whole."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from coldpress.bundle.swap import fresh_folder
+from coldpress.plan import REPORT, Plan
+from coldpress.render import write_files
+from coldpress.render_aws import AwsValues, render_aws
+
+__all__ = ["publish"]
+
+
+def publish(plan: Plan, archive: Path, report: Mapping[str, Any]) -> None:
+    """Put the finished folder in the place of ``plan.out``, whole; the user's samconfig.toml moves along.
+
+    Args:
+        plan: What was packed.
+        archive: The verified zip.
+        report: What ``pack --json`` prints.
+
+    Raises:
+        BundleError: The folder cannot be written; it is then as it was.
+    """
+    files = render_aws(_aws_values(plan)) | {REPORT: _lasting(report)}
+    with fresh_folder(plan.out) as folder:
+        shutil.copyfile(archive, folder / "function.zip")
+        write_files(files, folder)
+        if (plan.out / "samconfig.toml").is_file():
+            # `sam deploy --guided` keeps its answers there; they are the user's.
+            shutil.copyfile(plan.out / "samconfig.toml", folder / "samconfig.toml")
+
+
+def _aws_values(plan: Plan) -> AwsValues:
+    aws = plan.aws
+    return AwsValues(
+        name=plan.name,
+        version=plan.version,
+        python=plan.python,
+        architecture=plan.architecture,
+        memory_mb=plan.memory_mb,
+        timeout_s=plan.timeout_s,
+        auth=aws.auth,
+        jwt_issuer=aws.jwt_issuer or None,
+        jwt_audience=aws.jwt_audience,
+        snapstart=aws.snapstart,
+        canary=aws.canary,
+        tracing=aws.tracing,
+        reserved_concurrency=aws.reserved_concurrency,
+        log_retention_days=aws.log_retention_days,
+    )
+
+
+def _lasting(value: Any) -> str:
+    """Write the report without what differs from one run to the next: wall times and peaks of memory."""
+
+    def kept(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: kept(item) for key, item in node.items() if not key.endswith(("_ms", "_mb")) and key != "out"}
+        return [kept(item) for item in node] if isinstance(node, list) else node
+
+    return json.dumps(kept(value), indent=2, ensure_ascii=False) + "\n"
