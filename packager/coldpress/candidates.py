@@ -1,0 +1,184 @@
+"""The forms in which one model can ship, built as files that are the same every time."""
+
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coldpress.errors import ModelError
+from coldpress.model import model_files
+from coldpress.ort_format import canonical
+from coldpress.trial import Opening, try_model
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto
+
+__all__ = ["FORMS", "Form", "build_forms", "cpu_flags", "host_runs"]
+
+FORMS = ("onnx", "onnx-optimized", "ort-mapped", "ort", "ort-mapped-unpacked")
+"""By name, the simplest first: the file as it is; the same, optimised in advance as far as every CPU allows; ORT
+format, fully optimised, mapped into memory; the same, read; mapped, and its weights not laid out again for kernels."""
+
+_BLOCKED = "com.microsoft.nchwc"
+_FLAGS = ("avx2", "fma", "avx512f")
+"""What MLAS asks of an x86 CPU before it cuts channels in blocks of 16 (core/mlas/lib/platform.cpp); else it is 8."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One built form.
+
+    Attributes:
+        name: One of ``FORMS``.
+        file: The model's file.
+        sidecars: Files beside it, by their path relative to its folder.
+        opening: How to open it.
+        cpu: Flags of ``/proc/cpuinfo`` that it needs; empty: any CPU of the architecture will do.
+        refused: Why it could not be built or must not ship; empty when it may.
+    """
+
+    name: str
+    file: Path
+    opening: Opening
+    sidecars: Mapping[str, Path]
+    cpu: tuple[str, ...] = ()
+    refused: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on disk, sidecars included."""
+        return sum(file.stat().st_size for file in (self.file, *self.sidecars.values()) if file.exists())
+
+
+def host_runs(architecture: str) -> bool:
+    """Whether this machine runs the library of that architecture: Linux on the same kind of CPU."""
+    machine = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return sys.platform == "linux" and machine == architecture
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return the flags of this machine's first CPU, empty where ``/proc/cpuinfo`` is not there."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return frozenset()
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in {"flags", "Features"}:
+            return frozenset(value.split())
+    return frozenset()
+
+
+def build_forms(model: Path, folder: Path, names: tuple[str, ...], *, threads: int, library: Path) -> Iterator[Form]:
+    """Build the forms called ``names`` in ``folder``, simplest first; those of ORT format share one file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    first, *others = model_files(model)
+    sidecars = {str(other.resolve().relative_to(first.resolve().parent)): other for other in others}
+    builder = _Builder(model, folder, library)
+    for name in (name for name in FORMS if name in names):
+        cpu: tuple[str, ...] = ()
+        refused = ""
+        if name == "onnx":
+            yield Form(name, first, Opening(threads), sidecars)
+            continue
+        file = folder / ("optimized.onnx" if name == "onnx-optimized" else "model.ort")
+        opening = Opening(
+            threads,
+            "all" if name == "onnx-optimized" else "disabled",
+            mapped=name.startswith("ort-mapped"),
+            prepacking=not name.endswith("-unpacked"),
+        )
+        try:
+            cpu = builder.optimized(file) if name == "onnx-optimized" else builder.ort(file)
+        except (ModelError, OSError) as error:
+            refused = str(error)
+        yield Form(name, file, opening, {}, cpu, refused)
+
+
+class _Builder:
+    """Builds files from one model, each once."""
+
+    def __init__(self, model: Path, folder: Path, library: Path) -> None:
+        self._model = model
+        self._folder = folder
+        self._library = library
+        self._ort: tuple[str, ...] | ModelError | None = None
+
+    def optimized(self, file: Path) -> tuple[str, ...]:
+        """Write the model optimised at ``extended``, the last level whose result does not depend on the CPU."""
+        self._save(self._model, file, "extended")
+        _settle(file)
+        return ()
+
+    def ort(self, file: Path) -> tuple[str, ...]:
+        """Write the model in ORT format, optimised at ``all``; return the CPU flags that it needs."""
+        if self._ort is None:
+            try:
+                self._ort = self._make_ort(file)
+            except ModelError as error:
+                self._ort = error
+        if isinstance(self._ort, ModelError):
+            raise self._ort
+        return self._ort
+
+    def _make_ort(self, file: Path) -> tuple[str, ...]:
+        whole = self._folder / "all.onnx"
+        self._save(self._model, whole, "all")
+        cpu = _bound_to(_settle(whole))
+        self._save(whole, file, "disabled", {"session.save_model_format": "ORT"})
+        whole.unlink()
+        file.write_bytes(canonical(file.read_bytes()))
+        return cpu
+
+    def _save(self, model: Path, file: Path, level: str, config: Mapping[str, str] | None = None) -> None:
+        opening = Opening(1, level, optimized_path=str(file), config=tuple((config or {}).items()))
+        try_model(model, opening, library=self._library)
+        if not file.exists():
+            raise ModelError(f"ONNX Runtime wrote no {file.name} for {model.name}.")
+
+
+def _settle(file: Path) -> "ModelProto":
+    """Drop operators' names, which ONNX Runtime makes up anew at every save, and remarks; return the model."""
+    import onnx
+
+    model = onnx.load(file)
+    for graph in (model.graph, *(function for function in model.functions)):
+        _forget_names(graph)
+    file.write_bytes(model.SerializeToString(deterministic=True))
+    return model
+
+
+def _forget_names(graph: "GraphProto | Any") -> None:
+    for node in graph.node:
+        node.ClearField("name")
+        node.ClearField("doc_string")
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
+                _forget_names(inner)
+
+
+def _bound_to(model: "ModelProto") -> tuple[str, ...]:
+    """Return the CPU flags that a fully optimised model is bound to.
+
+    Weights of convolutions laid out in blocks of channels fit one width of vector registers and no other, and the
+    manifest can say which flags a CPU must have, but not which it must not have.
+    """
+    if not any(node.domain == _BLOCKED for node in _nodes(model.graph)):
+        return ()
+    flags = cpu_flags()
+    if not all(flag in flags for flag in _FLAGS):
+        raise ModelError(
+            "fully optimised, it is bound to CPUs with vectors as wide as this machine's and no wider; "
+            f"pack on a machine with {_FLAGS[-1]} to have this form"
+        )
+    return _FLAGS
+
+
+def _nodes(graph: "GraphProto") -> "Iterator[Any]":
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
+                yield from _nodes(inner)

@@ -1,0 +1,265 @@
+"""Which form of the model to ship: tried and measured while packing, and recorded with the reasons.
+
+Every form is opened by the lean engine in fresh processes, in turn, so that whatever else the machine does falls on all
+alike; processor time counts, and of several rounds the quickest, because noise only ever adds. A form wins only by a
+clear margin over the simpler ones before it, and the choice is kept by the hash of all that went into it, so that the
+next pack makes it too.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+from coldpress.bundle.wheels import sha256_of
+from coldpress.candidates import FORMS, Form, build_forms, host_runs
+from coldpress.choice import Candidate, Choice, choice_key, read_choice, write_choice
+from coldpress.errors import ConfigError, ModelError
+from coldpress.reference import Difference, Reference, compare_outputs
+from coldpress.samples import SampleSet
+from coldpress.trial import Trial, try_model
+
+__all__ = ["Candidate", "Choice", "choose_form"]
+
+MARGIN = 0.08
+"""A form must save this share of a simpler one's cold start."""
+SLOWER = 1.10
+"""A warm answer may take this many times the plain file's."""
+HEAVIER = 1.10
+"""Peak memory may be this many times the plain file's."""
+GROWTH_BYTES = 16 * 1024 * 1024
+"""No form may ship more bytes than this beyond the plain file, its stand-in for other CPUs included."""
+MS_PER_MB = 2.0
+"""What a further MB in the bundle must save at a cold start: reading it at 500 MB/s costs as much."""
+_SLACK_MS, _SLACK_MB = 0.05, 4.0
+_ROUNDS = (3, 7)
+_CHECKED = 4
+_WARM_MS = 60.0
+
+
+class Library(Protocol):
+    """What is needed of an engine: ``coldpress.bundle.wheels.Engine`` is one."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+def choose_form(
+    model: Path,
+    reference: Reference,
+    samples: SampleSet,
+    *,
+    engine: Library,
+    architecture: str,
+    threads: int,
+    work: Path,
+    wanted: str | None = None,
+    budget_s: float = 3.0,
+) -> Choice:
+    """Build, check and measure the forms of ``model``, and choose one.
+
+    Args:
+        model: The ONNX file to ship, after the lossless passes.
+        reference: The original file in the plain binding; every form must answer like it.
+        samples: Requests; the first is timed, a few are compared.
+        engine: ONNX Runtime's library for the target.
+        architecture: ``x86_64`` or ``arm64``.
+        threads: Threads of the function.
+        work: Folder for the files built; the choice refers to them.
+        wanted: Take this form and measure nothing.
+        budget_s: Seconds for the timed rounds; there are at least three, however long they take.
+
+    Raises:
+        ConfigError: ``wanted`` is no form.
+        ModelError: The plain file does not open or answer, or the wanted form cannot be had.
+    """
+    if wanted is not None and wanted not in FORMS:
+        raise ConfigError(f"The form is {wanted!r}, expected one of {', '.join(FORMS)}.")
+    if not host_runs(architecture):
+        return _untried(model, architecture, threads, engine.path, work, wanted)
+    requests = samples.requests[:_CHECKED]
+    key = choice_key(model, reference.model, requests, (engine.sha256, threads, wanted))
+    if (choice := read_choice(key, model)) is None:
+        names = FORMS if wanted is None else ("onnx", wanted)
+        forms = build_forms(model, work, names, threads=threads, library=engine.path)
+        tried = _check(forms, reference, requests, engine.path)
+        if wanted is None:
+            _measure([t for t in tried if not t.refused], requests[:1], engine.path, budget_s)
+            choice = _choice(tried, _best(tried))
+        else:
+            choice = _wanted(tried, wanted)
+        write_choice(key, choice, model)
+    return choice
+
+
+@dataclass
+class _Tried:
+    """A form under trial."""
+
+    form: Form
+    difference: Difference
+    trials: list[Trial]
+    refused: str = ""
+    stand_in: "_Tried | None" = None
+    reason: str = ""
+
+    def least(self, what: str) -> float:
+        return min((getattr(trial, what) for trial in self.trials), default=0.0)
+
+    @property
+    def total_bytes(self) -> int:
+        return self.form.bytes + (self.stand_in.form.bytes if self.stand_in else 0)
+
+
+def _check(forms: Iterable[Form], reference: Reference, requests: Sequence[Any], library: Path) -> list[_Tried]:
+    """Run every form on the requests and compare; the plain file is first, and must at least answer."""
+    expected = [reference.run(request) for request in requests]
+    plain: Sequence[Mapping[str, Any]] = ()
+    tried = []
+    for form in forms:
+        entry = _Tried(form, Difference(equal=False), [], form.refused)
+        tried.append(entry)
+        if form.refused:
+            continue
+        try:
+            answers = try_model(form.file, form.opening, requests, library=library, answers=True).answers
+        except ModelError as error:
+            if form.name == "onnx":
+                raise
+            entry.refused = str(error)
+            continue
+        plain = plain or answers
+        entry.difference = _worst(expected, answers)
+        # With several threads the binding itself may add up in another order; then the plain file is the measure.
+        if not entry.difference.equal and not _worst(plain, answers).equal:
+            what = entry.difference.structure or f"they are off by up to {entry.difference.max_abs:.2g}"
+            entry.refused = f"its answers are not the original's bit for bit: {what}"
+    return tried
+
+
+def _worst(expected: Sequence[Mapping[str, Any]], got: Sequence[Mapping[str, Any]]) -> Difference:
+    result = Difference()
+    for one, other in zip(expected, got, strict=True):
+        result = result.join(compare_outputs(one, other))
+    return result
+
+
+def _measure(tried: list[_Tried], requests: Sequence[Any], library: Path, budget_s: float) -> None:
+    """Time the forms in turn, for as many rounds as the budget allows."""
+    begun, done = monotonic(), 0
+    while done < _ROUNDS[0] or (done < _ROUNDS[1] and (monotonic() - begun) * (done + 1) / done < budget_s):
+        first = done % len(tried)
+        for entry in tried[first:] + tried[:first]:
+            opening = entry.form.opening
+            entry.trials.append(
+                try_model(entry.form.file, opening, requests, library=library, warm=50, warm_ms=_WARM_MS)
+            )
+        done += 1
+
+
+def _best(tried: list[_Tried]) -> _Tried:
+    """Choose by the time of a cold start, within the limits on bytes, warm time and memory."""
+    plain = tried[0]
+    portable = [entry for entry in tried if not entry.refused and not entry.form.cpu]
+    stand_in = _fastest(plain, portable)
+    for entry in tried:
+        if entry.form.cpu:
+            entry.stand_in = stand_in
+    return _fastest(plain, [entry for entry in tried if not entry.refused])
+
+
+def _fastest(plain: _Tried, entries: list[_Tried]) -> _Tried:
+    """Return the simplest of the forms that start about as quickly as the quickest one."""
+    for entry in entries:
+        entry.reason = _objection(plain, entry)
+    fit = [entry for entry in entries if not entry.reason]
+    quickest = min(fit, key=lambda entry: entry.least("cold_ms"))
+    chosen = next(e for e in fit if e.least("cold_ms") * (1 - MARGIN) <= quickest.least("cold_ms"))
+    for entry in fit:
+        if entry is not chosen:
+            slower = entry.least("cold_ms") > chosen.least("cold_ms")
+            entry.reason = "it starts later" if slower else f"it gains less than {MARGIN:.0%} on a simpler form"
+    return chosen
+
+
+def _objection(plain: _Tried, entry: _Tried) -> str:
+    """Say which limit a form breaks against the plain one, if any."""
+    if entry is plain:
+        return ""
+    extra = entry.total_bytes - plain.form.bytes
+    gain = plain.least("cold_ms") - entry.least("cold_ms")
+    if gain <= 0:
+        return "it starts later"
+    if extra > GROWTH_BYTES:
+        return f"it needs {extra / 1e6:.1f} MB more, over {GROWTH_BYTES / 1e6:.1f} MB"
+    if extra > 0 and gain < extra / 1e6 * MS_PER_MB:
+        return f"it saves {gain:.1f} ms for {extra / 1e6:.1f} MB more, under {MS_PER_MB:g} ms a MB"
+    if entry.least("warm_ms") > plain.least("warm_ms") * SLOWER + _SLACK_MS:
+        return f"a warm answer takes {entry.least('warm_ms'):.2f} ms instead of {plain.least('warm_ms'):.2f}"
+    if entry.least("peak_mb") > plain.least("peak_mb") * HEAVIER + _SLACK_MB:
+        return f"it peaks at {entry.least('peak_mb'):.0f} MB instead of {plain.least('peak_mb'):.0f}"
+    return ""
+
+
+def _wanted(tried: list[_Tried], name: str) -> Choice:
+    (entry,) = (entry for entry in tried if entry.form.name == name)
+    if entry.refused:
+        raise ModelError(f"The form {name} was asked for and cannot be shipped: {entry.refused}.")
+    if entry.form.cpu:
+        entry.stand_in = tried[0]
+    for other in tried:
+        other.reason = "" if other is entry else "another form was asked for"
+    return replace(_choice(tried, entry), measured=False, note=f"The form {name} was asked for; nothing was timed.")
+
+
+def _choice(tried: list[_Tried], chosen: _Tried) -> Choice:
+    """Write the records of the chosen form and of its stand-in, and a row for every form."""
+    model, files = _record(chosen.form, "model")
+    portable = None
+    if chosen.stand_in:
+        portable, more = _record(chosen.stand_in.form, "portable")
+        files |= more
+        chosen.stand_in.reason = f"it ships too, for CPUs without {', '.join(chosen.form.cpu)}"
+    rows = tuple(
+        Candidate(
+            name=entry.form.name,
+            bytes=entry.form.bytes if not entry.form.refused else 0,
+            total_bytes=entry.total_bytes if not entry.form.refused else 0,
+            cold_ms=round(entry.least("cold_ms"), 2),
+            warm_ms=round(entry.least("warm_ms"), 3),
+            peak_mb=round(entry.least("peak_mb"), 1),
+            equal=entry.difference.equal,
+            max_abs=entry.difference.max_abs,
+            cpu=entry.form.cpu,
+            why_not="" if entry is chosen else entry.refused or entry.reason,
+        )
+        for entry in tried
+    )
+    return Choice(chosen.form.name, model, portable, files, rows, measured=True)
+
+
+def _record(form: Form, stem: str) -> tuple[dict[str, Any], dict[str, Path]]:
+    path = f"model/{stem}{'.ort' if form.name.startswith('ort') else '.onnx'}"
+    record = {
+        "path": path,
+        "sha256": sha256_of(form.file),
+        "optimization": form.opening.optimization,
+        "mapped": form.opening.mapped,
+        "prepacking": form.opening.prepacking,
+        "cpu": list(form.cpu),
+    }
+    return record, {path: form.file} | {f"model/{name}": file for name, file in form.sidecars.items()}
+
+
+def _untried(model: Path, architecture: str, threads: int, library: Path, work: Path, wanted: str | None) -> Choice:
+    """Ship the plain file to a machine of another kind, where nothing can be timed."""
+    if wanted not in (None, "onnx"):
+        raise ConfigError(f"The form {wanted} can only be built on a Linux machine of {architecture}; use onnx here.")
+    (form,) = build_forms(model, work, ("onnx",), threads=threads, library=library)
+    entry = _Tried(form, Difference(), [])
+    note = f"This machine does not run Linux on {architecture}: the file is shipped as it is, and nothing was timed."
+    return replace(_choice([entry], entry), measured=False, note=note)
