@@ -21,9 +21,11 @@ A hook that finds the caller at fault raises ``coldpress_runtime.errors.RequestE
 from __future__ import annotations
 
 import sys
+from binascii import b2a_base64
 
 from coldpress_runtime.errors import HookError, RequestError
 from coldpress_runtime.json_tensors import check_shape, read_nested
+from coldpress_runtime.json_text import Constant
 from coldpress_runtime.tensor import Tensor
 
 TYPE_CHECKING = False
@@ -116,9 +118,22 @@ def _value(value: Any, info: ValueInfo) -> Any:
                     )
                 check_shape(value.shape, info)
                 return value
-        return read_nested(value, info)
+        return read_nested(_as_json(value), info)
     except RequestError as error:  # the hook's own slip, not the caller's
         raise HookError(f"preprocess returned a value that does not fit: {error}") from error
+
+
+def _as_json(value: Any) -> Any:
+    """Lists as they would have come from JSON: tuples, numpy's scalars and Python's infinities are welcome here."""
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return {"b64": b2a_base64(value, newline=False).decode()}
+    if isinstance(value, Tensor) or hasattr(value, "__array_interface__"):
+        return _as_json(value.tolist())
+    return Constant(value) if isinstance(value, float) and value - value != 0 else value
 
 
 def _as_dtype(array: Any, name: str) -> Any:

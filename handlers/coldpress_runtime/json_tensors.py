@@ -8,9 +8,10 @@ checked and flattened by C loops.
 from __future__ import annotations
 
 from itertools import chain
+from math import isfinite
 
 from coldpress_runtime.errors import RequestError
-from coldpress_runtime.json_text import describe
+from coldpress_runtime.json_text import Constant, describe
 from coldpress_runtime.tensor import Tensor
 
 TYPE_CHECKING = False
@@ -114,14 +115,22 @@ def _integer(value: Any, name: str, dtype: str, place: int) -> int:
 
 def _number(value: Any, name: str, dtype: str, place: int) -> float:
     kind = type(value)
-    if kind is float or kind is int:
+    if kind is int or kind is Constant or (kind is float and value - value == 0):
         return value  # type: ignore[no-any-return]
     if kind is str and value in _NOT_FINITE:
         return _NOT_FINITE[value]
-    raise RequestError(
-        f"Input {name!r} is {dtype}: element {place} is {describe(value)}, expected a number, "
-        '"NaN", "Infinity" or "-Infinity".'
-    )
+    found = f"Input {name!r} is {dtype}: element {place} is {describe(value)}"
+    if kind is float:
+        raise RequestError(f"{found}, which {dtype} cannot hold.")
+    raise RequestError(f'{found}, expected a number, "NaN", "Infinity" or "-Infinity".')
+
+
+def _all_finite(items: list[Any]) -> bool:
+    """Whether a list of numbers holds no infinity or NaN; may say no when their sum is out of range."""
+    try:
+        return isfinite(sum(items))
+    except OverflowError:  # an integer beyond every float; what holds it will say so
+        return False
 
 
 def _tensor(items: list[Any], shape: tuple[int, ...], dtype: DType, name: str) -> Tensor:
@@ -129,7 +138,7 @@ def _tensor(items: list[Any], shape: tuple[int, ...], dtype: DType, name: str) -
     kinds = set(map(type, items))
     values: list[Any] = items
     if kind in _FLOATS:
-        if not kinds <= {float, int}:
+        if not kinds <= {float, int} or not _all_finite(items):
             values = [_number(item, name, kind, place) for place, item in enumerate(items)]
     elif kind == "BYTES":
         return Tensor(dtype, shape, [_bytes_of(item, name, place) for place, item in enumerate(items)])

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["describe", "dump", "parse"]
+__all__ = ["Constant", "describe", "dump", "parse"]
 
 _PREVIEW = 24  # characters of a caller's value that an error message may repeat
 
@@ -31,7 +31,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_unique)
+class Constant(float):
+    """``NaN``, ``Infinity`` or ``-Infinity`` as Python's writer spells them: not JSON, but meant.
+
+    A plain float that is infinite came from a number too large for any float, such as ``1e999``.
+    """
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=Constant)
 _ESCAPED_SURROGATES = ("\\ud", "\\uD")
 
 
@@ -130,6 +137,8 @@ def describe(value: Any) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, dict):
         return "an object"
+    if value in {float("inf"), float("-inf")} and not isinstance(value, Constant):
+        return "a number beyond every float"
     text = json.dumps(value[: _PREVIEW + 1]) if isinstance(value, str) else repr(value)
     if len(text) > _PREVIEW:
         text = text[:_PREVIEW] + "..."

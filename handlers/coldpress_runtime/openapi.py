@@ -23,21 +23,36 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_api"]
 
-#: Largest finite value of each float type (IEEE 754; bfloat16 has 8 exponent and 7 fraction bits).
-_FLOAT_MAX = {
-    "FP16": 65504.0,
-    "BF16": 3.3895313892515355e38,
-    "FP32": 3.4028234663852886e38,
-    "FP64": 1.7976931348623157e308,
+#: From here on a number rounds to infinity: half a step above the largest finite value (IEEE 754 rounding to nearest).
+_TOO_LARGE = {
+    "FP16": 65520.0,
+    "BF16": (2 - 2**-8) * 2.0**127,
+    "FP32": (2 - 2**-24) * 2.0**127,
+    "FLOAT8E4M3FN": 464.0,
+    "FLOAT8E4M3FNUZ": 248.0,
+    "FLOAT8E5M2": 61440.0,
+    "FLOAT8E5M2FNUZ": 61440.0,
 }
+_FP64_MAX = 1.7976931348623157e308
 _NOT_FINITE = {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}
 _BASE64 = {
     "type": "object",
-    "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+    "properties": {
+        "b64": {
+            "type": "string",
+            "contentEncoding": "base64",
+            "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+        }
+    },
     "required": ["b64"],
     "additionalProperties": False,
 }
 _ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+#: Not a parameter in the document: it goes with one content type only, and parameters cannot say that.
+_BINARY = (
+    "With binary data behind the JSON, the header Inference-Header-Content-Length says how long the JSON is, in "
+    "requests and in answers."
+)
 _REFUSALS = {
     "400": "The request is wrong; the message names the input, what came and what was expected.",
     "413": "The body or the answer is over this function's limit.",
@@ -47,10 +62,14 @@ _REFUSALS = {
 
 
 def _element(dtype: str, *, response: bool) -> Schema:
-    if dtype in _FLOAT_MAX:
+    if dtype == "FP64" or dtype in _TOO_LARGE:
         number: Schema = {"type": "number"}
-        if not response:
-            number |= {"minimum": -_FLOAT_MAX[dtype], "maximum": _FLOAT_MAX[dtype]}
+        if response:
+            pass
+        elif dtype == "FP64":
+            number |= {"minimum": -_FP64_MAX, "maximum": _FP64_MAX}
+        else:
+            number |= {"exclusiveMinimum": -_TOO_LARGE[dtype], "exclusiveMaximum": _TOO_LARGE[dtype]}
         return {"anyOf": [number, _NOT_FINITE]}
     if dtype == "BOOL":
         return {"type": "boolean"}
@@ -60,8 +79,6 @@ def _element(dtype: str, *, response: bool) -> Schema:
         bits = int(dtype.rpartition("INT")[2])
         low, high = (0, (1 << bits) - 1) if dtype.startswith("U") else (-(1 << bits - 1), (1 << bits - 1) - 1)
         return {"type": "integer", "minimum": low, "maximum": high}
-    if dtype.startswith("FLOAT8"):
-        return {"anyOf": [{"type": "number"}, _NOT_FINITE]}
     if response:
         return {"type": "array", "items": {"anyOf": [{"type": "number"}, _NOT_FINITE]}}  # a complex number's parts
     return {"not": {}}  # a type that JSON has no values for; binary data only
@@ -121,7 +138,7 @@ def _row(info: ValueInfo) -> Schema | None:
 
 
 def _predict_request(session: Session, schemas: Schema) -> Schema:
-    parameters = {"type": "object", "description": "For a preprocess hook; ignored without one."}
+    parameters = {"type": ["object", "null"], "description": "For a preprocess hook; ignored without one."}
     by_name = {
         "type": "object",
         "properties": {"inputs": _named(session.inputs, schemas, "input", response=False), "parameters": parameters},
@@ -178,7 +195,7 @@ def _tensor(info: ValueInfo, *, response: bool) -> Schema:
             "datatype": {"const": dtype},
             "shape": shape,
             "data": data,
-            "parameters": {"type": "object"},
+            "parameters": {"type": "object"} if response else {"type": ["object", "null"]},
         },
         "required": ["name", "shape", "datatype"] if response else ["name", "shape", "datatype", "data"],
     }
@@ -191,17 +208,17 @@ def _infer_request(session: Session) -> Schema:
         "type": "object",
         "properties": {
             "name": {"enum": [info.name for info in session.outputs]},
-            "parameters": {"type": "object", "properties": {"binary_data": {"type": "boolean"}}},
+            "parameters": {"type": ["object", "null"], "properties": {"binary_data": {"type": "boolean"}}},
         },
         "required": ["name"],
     }
     return {
         "type": "object",
         "properties": {
-            "id": {"type": "string"},
-            "parameters": {"type": "object", "properties": {"binary_data_output": {"type": "boolean"}}},
+            "id": {"type": ["string", "null"]},
+            "parameters": {"type": ["object", "null"], "properties": {"binary_data_output": {"type": "boolean"}}},
             "inputs": {"type": "array", "items": {"anyOf": items}, "minItems": required, "maxItems": len(items)},
-            "outputs": {"type": "array", "items": asked},
+            "outputs": {"type": ["array", "null"], "items": asked},
         },
         "required": ["inputs"],
     }
@@ -317,19 +334,13 @@ def _model_paths(base: str, suffix: str) -> Schema:
         },
         "required": ["name", "versions", "platform", "inputs", "outputs"],
     }
-    header = {
-        "name": "Inference-Header-Content-Length",
-        "in": "header",
-        "description": "With binary data behind the JSON: the length of the JSON in bytes.",
-        "schema": {"type": "integer", "minimum": 0},
-    }
     binary: Schema = {"application/octet-stream": {}}
     infer = _post(
         "infer" + suffix,
         "Run the model (Open Inference Protocol v2, JSON or binary tensors)",
         _json(_reference("InferRequest")) | binary,
         _json(_reference("InferResponse")) | binary,
-        parameters=[header],
+        description=_BINARY,
     )
     return {
         base: _get("metadata" + suffix, "The model's inputs and outputs", metadata),

@@ -11,7 +11,7 @@ from tests.support.tiny import open_service
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory):
-    names = ("fp32", "int8", "int64", "bool", "bytes", "mlp", "two_inputs", "lookup", "expand", "uint8", "fp16")
+    names = ("fp32", "int8", "int64", "bool", "bytes", "mlp", "two_inputs", "lookup", "expand", "uint8", "fp16", "fp64")
     limits = {"request_bytes": 200_000, "response_bytes": 100_000}
     return {name: open_service(tmp_path_factory.mktemp(name) / "b", name, limits=limits) for name in names}
 
@@ -108,6 +108,19 @@ def test_values_that_do_not_fit_the_signature(services, model, value, message):
     found = predict(services[model], {"inputs": {"x": value}}, 400)
     assert found.startswith("Input 'x'")
     assert message in found
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" * 400 + b".0"])
+def test_a_number_beyond_every_float_is_not_taken_for_infinity(services, number):
+    message = "Input 'x' is FP32: element 1 is a number beyond every float, which FP32 cannot hold."
+    assert predict(services["fp32"], b'{"inputs":{"x":[[1,' + number + b"]]}}", 400) == message
+    assert predict(services["fp32"], b'{"inputs":{"x":[[1,-Infinity]]}}')["outputs"] == {"y": [[1.0, "-Infinity"]]}
+
+
+def test_numbers_whose_sum_is_out_of_range(services):
+    tall = {"inputs": {"x": [[3.4e38, 3.4e38]] * 50}}
+    assert predict(services["fp32"], tall)["outputs"]["y"][0] == pytest.approx([3.4e38, 3.4e38])
+    assert predict(services["fp64"], {"inputs": {"x": [[1.7e308, 1.7e308]]}})["outputs"] == {"y": [[1.7e308] * 2]}
 
 
 def _x(**changes):

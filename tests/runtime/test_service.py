@@ -200,6 +200,24 @@ def postprocess(outputs):
     assert predict(service, b"{", 400).startswith("The body is not JSON")
 
 
+@pytest.mark.parametrize(
+    ("model", "value", "expected"),
+    [
+        ("fp32", "[(1, float('inf'))]", [[1.0, "Infinity"]]),
+        ("fp32", "[[numpy.float32(1.5), numpy.int64(2)]]", [[1.5, 2.0]]),
+        ("fp32", "[numpy.ones(2)]", [[1.0, 1.0]]),
+        ("fp32", "numpy.ones((2, 2)).T[::2]", [[1.0, 1.0]]),
+        ("int8", "numpy.array([[1, 2]])", [[1, 2]]),
+        ("bf16", "numpy.array([[1.5, 2]])", [[1.5, 2.0]]),
+        ("bytes", "[['a', b'\\xff']]", [["a", {"b64": "/w=="}]]),
+        ("bytes", "numpy.array([['a', 'b']])", [["a", "b"]]),
+    ],
+)
+def test_what_preprocess_may_return(tmp_path, model, value, expected):
+    hooks = f"import numpy\n\ndef preprocess(request):\n    return {{'x': {value}}}\n"
+    assert predict(open_service(tmp_path / "b", model, hooks), {}) == {"outputs": {"y": expected}}
+
+
 def test_hooks_do_not_touch_the_protocol(tmp_path):
     service = open_service(tmp_path / "b", "fp32", "def postprocess(outputs):\n    return 'changed'\n")
     assert predict(service, {"inputs": {"x": [[1, 2]]}}) == "changed"

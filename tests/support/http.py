@@ -4,13 +4,13 @@ import contextlib
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from coldpress_runtime.http import Request, Response
+from coldpress_runtime.http import REASONS, Request, Response
 from coldpress_runtime.service import Service
 
-__all__ = ["ask", "get", "infer", "predict", "serving"]
+__all__ = ["ask", "get", "infer", "predict", "serving", "wsgi"]
 
 
 def ask(service: Service, method: str, path: str, body: bytes = b"", **headers: str) -> Response:
@@ -68,6 +68,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass
+
+
+def wsgi(service: Service) -> Callable[..., list[bytes]]:
+    """The service as a WSGI application (PEP 3333)."""
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        names = {key.removeprefix("HTTP_"): key for key in environ if key.startswith("HTTP_") or key == "CONTENT_TYPE"}
+        headers = {name.replace("_", "-").lower(): environ[key] for name, key in names.items()}
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "surrogateescape")
+        response = service.answer(
+            Request(environ["REQUEST_METHOD"], path, headers, body, environ.get("QUERY_STRING", ""))
+        )
+        status = f"{response.status} {REASONS.get(response.status, 'Other')}"
+        start_response(status, [*response.headers.items(), ("Content-Length", str(len(response.body)))])
+        return [response.body]
+
+    return app
 
 
 @contextlib.contextmanager
