@@ -13,7 +13,7 @@ from coldpress.errors import ResolveError
 __all__ = ["GLIBC", "Target", "download"]
 
 # What the functions run on has at least this glibc: Lambda's python3.12 and later is Amazon Linux 2023 with 2.34
-# (docs.aws.amazon.com/linux/al2023/ug/compare-with-al2.html); Azure's and Google's images are newer.
+# (docs.aws.amazon.com/linux/al2023/release-notes/vercmp-AL2-AL2023.5.html); Azure's and Google's images are newer.
 GLIBC = (2, 34)
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}  # the first manylinux of each architecture (PEP 600)
 _LEGACY = {"x86_64": {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}, "aarch64": {17: "manylinux2014"}}
