@@ -1,6 +1,7 @@
 """Taking a node out of the graph when its output is its input: shared by every pass that finds such nodes."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from onnx import GraphProto, NodeProto
 
@@ -9,7 +10,9 @@ from coldpress.shrink.scopes import (
     Body,
     Scope,
     bodies,
+    defined_names,
     delete_at,
+    is_standard,
     output_names,
     pinned_names,
     roots,
@@ -25,21 +28,32 @@ def bypass(draft: Draft, same: Callable[[Scope, NodeProto], str | None]) -> int:
 
     Where that output is an output of its graph, the producer of the input takes over the name, if it is in the same
     graph; a graph may not return its own input or a name from outside, so there the node stays.
+
+    A node also stays between a Cast and a graph inside another node: onnxruntime 1.31.1 removes a Cast there and back
+    at every optimisation level, forgets that an inner graph reads it, and fails with "Missing Input" at run time.
     """
     removed = 0
     for root in roots(draft.proto):
         pinned = pinned_names(root.body)
+        captured = _captured_names(root.body)
         mapping: dict[str, str] = {}
         for scope in scopes_in(root):
-            removed += _bypass_in(scope, same, pinned, mapping)
+            removed += _bypass_in(scope, same, _Names(pinned, captured, mapping))
         substitute(root.body, mapping)
         _drop_types(root.body, set(mapping))
     return removed
 
 
-def _bypass_in(
-    scope: Scope, same: Callable[[Scope, NodeProto], str | None], pinned: set[str], mapping: dict[str, str]
-) -> int:
+class _Names(NamedTuple):
+    """Under one root: names that must stay, names that inner graphs read from outside, and what replaces what."""
+
+    pinned: set[str]
+    captured: set[str]
+    mapping: dict[str, str]
+
+
+def _bypass_in(scope: Scope, same: Callable[[Scope, NodeProto], str | None], names: _Names) -> int:
+    pinned, captured, mapping = names
     body = scope.body
     producers = {name: (node, index) for node in body.node for index, name in enumerate(node.output) if name}
     outputs = set(output_names(body))
@@ -51,6 +65,8 @@ def _bypass_in(
         while source in mapping:
             source = mapping[source]
         target = node.output[0]
+        if target in captured and source in producers and is_standard(producers[source][0], "Cast"):
+            continue
         if target not in pinned:
             mapping[target] = source
         elif target in outputs and source in producers and source not in pinned:
@@ -63,6 +79,15 @@ def _bypass_in(
         gone.append(place)
     delete_at(body.node, gone)
     return len(gone)
+
+
+def _captured_names(root: Body) -> set[str]:
+    """Return the names that a graph reads from a graph around it."""
+    captured: set[str] = set()
+    for body in bodies(root):
+        own = set(defined_names(body))
+        captured.update(name for node in body.node for name in node.input if name and name not in own)
+    return captured
 
 
 def _drop_types(root: Body, names: set[str]) -> None:

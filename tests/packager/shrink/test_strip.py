@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from tests.support import models
@@ -109,6 +109,10 @@ def drawn_models(draw):
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(drawn_models(), st.sampled_from([-1.0, 1.0]))
 def test_drawn_models_answer_the_same_bit_for_bit(made, sign):
+    try:
+        answers(made, {"x": X})
+    except Exception:  # noqa: BLE001  (the engine itself fails on a Cast there and back that only a branch reads)
+        assume(False)
     before = made.SerializeToString()
     result = strip(made)
     assert made.SerializeToString() == before, "the caller's model was changed"
@@ -293,6 +297,26 @@ def test_names_that_inner_graphs_hide_keep_their_meaning():
     for choice in (True, False):
         feeds = {"x": X, "c": np.array(choice)}
         assert same_bits(answers(made, feeds), answers(strip(made).model, feeds))
+
+
+def test_a_node_between_a_cast_and_a_branch_stays_because_the_engine_loses_the_cast():
+    branch = [graph([node(op, ["a", "n"], ["t"])], [], [value("t")]) for op in ("Mul", "Add")]
+    made = model(
+        [
+            node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE),
+            node("Cast", ["d"], ["f"], to=TensorProto.FLOAT),
+            constant("p", [0] * 4, INT),
+            node("Pad", ["f", "p"], ["a"]),
+            node("Neg", ["a"], ["n"]),
+            node("If", ["c"], ["b"], then_branch=branch[0], else_branch=branch[1]),
+            node("Add", ["b", "n"], ["y"]),
+        ],
+        [value("x"), value("c", (), TensorProto.BOOL)],
+    )
+    feeds = {"x": X, "c": np.array(True)}
+    for optimized in (True, False):
+        after = strip(made).model
+        assert same_bits(answers(made, feeds, optimized=optimized), answers(after, feeds, optimized=optimized))
 
 
 def test_the_rounding_pass_is_not_among_the_lossless():
