@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -77,16 +78,19 @@ class LocalAws:
             "AWS_DEFAULT_REGION": _REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": "0.2",
             "LANG": "C.UTF-8",
         }
 
-    def sam(self, *arguments: str, folder: Path, check: bool = True) -> str:
-        """Run the SAM CLI in ``folder`` and return what it said."""
+    def sam(
+        self, *arguments: str, folder: Path, answers: Sequence[str] = (), check: bool = True, **variables: str
+    ) -> str:
+        """Run the SAM CLI in ``folder``, give it ``answers`` to its questions, and return what it said."""
         done = subprocess.run(
             [tool("sam", "sam"), *arguments],
             cwd=folder,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
+            env=self.environment() | variables,
+            input="".join(f"{answer}\n" for answer in answers),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

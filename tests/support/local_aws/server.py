@@ -96,9 +96,11 @@ def _up_to_date(resources: ResourceMap, name: str) -> Any:
     outdated = getattr(resources, "outdated", set())
     if name in outdated:
         outdated.discard(name)
-        resources._parsed_resources[name] = parsing.parse_and_update_resource(
+        changed = parsing.parse_and_update_resource(
             name, resources._resource_json_map[name], resources, resources._account_id, resources._region_name
         )
+        if changed is not None:  # else moto cannot change one of this type, and it stays as it was
+            resources._parsed_resources[name] = changed
     return _get_resource(resources, name)
 
 
