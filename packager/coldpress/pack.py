@@ -5,6 +5,7 @@ place.
 """
 
 import dataclasses
+import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.bundle.archive import Archive, write_zip
+from coldpress.bundle.swap import fresh_file
 from coldpress.bundle.tree import Tree, TreePlan, build_tree
 from coldpress.bundle.verify import Verification, verify
-from coldpress.bundle.wheels import Engine, Wheel, engine_library, resolve
+from coldpress.bundle.wheels import Engine, Wheel, engine_library, lock_text, resolve
 from coldpress.cache import cache_dir
 from coldpress.console import progress
 from coldpress.engine_check import check_opens
@@ -40,10 +42,10 @@ PAYLOAD_BYTES = 6 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Packed:
-    """What a ``pack`` made, as :meth:`to_json` prints it."""
+    """What a ``pack`` made; without ``archive`` and ``verification`` when the bundle does not fit."""
 
     plan: Plan
-    archive: Archive
+    archive: Archive | None
     fit: Fit
     shrink: Mapping[str, Any]
     quality: Quality
@@ -60,14 +62,14 @@ class Packed:
             "out": str(self.plan.out),
             "name": self.plan.name,
             "artifact": {
-                "zip_bytes": self.archive.zip_bytes,
-                "unzipped_bytes": self.archive.unzipped_bytes,
+                "zip_bytes": self.archive.zip_bytes if self.archive else None,
+                "unzipped_bytes": sizes.unzipped_bytes,
                 "model_bytes": sizes.model_bytes,
                 "runtime_bytes": sizes.runtime_bytes,
                 "runtime_zip_bytes": sizes.runtime_zip_bytes,
-                "files": self.archive.files,
-                "sha256": self.archive.sha256,
-                "code_sha256": self.archive.code_sha256,
+                "files": len(sizes.entries),
+                "sha256": self.archive.sha256 if self.archive else None,
+                "code_sha256": self.archive.code_sha256 if self.archive else None,
             },
             "fit": self.fit.to_json(),
             "shrink": dict(self.shrink),
@@ -87,7 +89,7 @@ def execute(plan: Plan) -> Packed:
     """
     with tempfile.TemporaryDirectory(prefix="coldpress-") as scratch:
         packed = _build(plan, Path(scratch))
-        if packed.fit.verdict == "fits":
+        if packed.archive:
             with progress(f"write {plan.out}"):
                 publish(plan, packed.archive.path, packed.to_json())
     return packed
@@ -113,7 +115,7 @@ def _build(plan: Plan, work: Path) -> Packed:
     packages: tuple[Wheel, ...] = ()
     if plan.requirements:
         with progress("resolve what the hooks import"):
-            packages = resolve(plan.requirements, plan.python, plan.architecture, cache_dir("wheels"))
+            packages = _packages(plan)
     warmup, warmup_files = warmup_record(reference, samples)
     with progress("measure in which form the model starts soonest"):
         choice = choose_form(
@@ -138,24 +140,37 @@ def _build(plan: Plan, work: Path) -> Packed:
     )
     with progress("build the bundle"):
         tree = build_tree(tree_plan, work / "function")
-        archive = write_zip(tree.folder, work / "function.zip")
-    fit = _fit(plan, archive)
-    verification = None
+    fit = _fit(plan, tree.folder)  # before compressing what may be gigabytes too much
+    archive = verification = None
     if fit.verdict == "fits":
+        with progress("zip it"):
+            archive = write_zip(tree.folder, work / "function.zip")
         with progress("start the zip in an empty environment and compare its answers"):
             verified = verify(tree_plan, tree, archive, reference, samples)
         tree, archive, verification = verified.tree, verified.archive, verified.verification
-        fit = _fit(plan, archive)
+        fit = _fit(plan, archive.path)
     notes = [*samples.assumed, *shrunk.notes, choice.note]
     if tree.bytecode.interpreter is None:
         notes.append(tree.bytecode.note)
     return Packed(plan, archive, fit, shrunk.record, quality, choice, verification, tree, tuple(filter(None, notes)))
 
 
-def _fit(plan: Plan, archive: Archive) -> Fit:
+def _packages(plan: Plan) -> tuple[Wheel, ...]:
+    """Resolve once, and take the very same files from then on: a newer release must not change a bundle unasked."""
+    wanted = "\n".join((*sorted(plan.requirements), plan.python, plan.architecture))
+    lock = cache_dir("locks") / f"{hashlib.sha256(wanted.encode()).hexdigest()}.txt"
+    text = lock.read_text() if lock.is_file() else None
+    packages = resolve(plan.requirements, plan.python, plan.architecture, cache_dir("wheels"), text)
+    if text is None:
+        with fresh_file(lock) as new:
+            new.write_text(lock_text(packages))
+    return packages
+
+
+def _fit(plan: Plan, bundle: Path) -> Fit:
     return check_fit(
         plan.target,
-        measure_sizes(archive.path),
+        measure_sizes(bundle),
         python=plan.python,
         architecture=plan.architecture,
         memory_mb=plan.memory_mb,

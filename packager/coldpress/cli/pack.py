@@ -75,7 +75,7 @@ def _usable(value: Any) -> Any:
 
 
 def _show(packed: "Packed") -> None:
-    artifact, fit, shrink = packed.archive, packed.fit, packed.shrink
+    fit, shrink = packed.fit, packed.shrink
     for note in packed.notes:
         say(f"  note: {note}")
     for advice in fit.advice:
@@ -83,13 +83,11 @@ def _show(packed: "Packed") -> None:
     say()
     say(f"{packed.plan.out}: {fit.verdict}")
     model, runtime = fit.sizes.model_bytes, fit.sizes.runtime_bytes
-    say(
-        f"  {_mb(artifact.unzipped_bytes)} unzipped ({_mb(model)} model, {_mb(runtime)} runtime), "
-        f"{_mb(artifact.zip_bytes)} zipped"
-    )
-    say(f"  model {_mb(shrink['original_bytes'])} -> {_mb(shrink['shrunk_bytes'])}, shipped as {packed.choice.form}")
-    say(f"  {packed.verification.summary}")
-    if fit.verdict == "fits":
+    zipped = f", {_mb(packed.archive.zip_bytes)} zipped" if packed.archive else ""
+    say(f"  {_mb(fit.sizes.unzipped_bytes)} unzipped ({_mb(model)} model, {_mb(runtime)} runtime){zipped}")
+    say(f"  model {_mb(shrink['original_bytes'])} -> {_mb(shrink['shrunk_bytes'])}, shipped as {packed.choice.name}")
+    if packed.verification:
+        say(f"  {packed.verification.summary}")
         say(f"Next: cd {packed.plan.out} && sam deploy --guided")
 
 
