@@ -57,11 +57,14 @@ def write(api: Api, value: Any, info: ValueInfo | None, made: list[int], kept: l
     if info.kind == "sequence" and isinstance(value, (list, tuple)) and info.item is not None:
         return _write_sequence(api, value, info, made, kept)
     if info.kind == "map" and isinstance(value, dict) and info.key is not None and info.value is not None:
-        keys = Tensor.from_flat(info.key, (len(value),), list(value))
-        values = Tensor.from_flat(info.value, (len(value),), list(value.values()))
+        try:
+            keys = Tensor.from_flat(info.key, (len(value),), list(value))
+            values = Tensor.from_flat(info.value, (len(value),), list(value.values()))
+        except (ValueError, OverflowError) as error:
+            raise RunError(f"Input '{info.name}' is no {info}: {error}.") from None
         parts = (_Pointer * 2)(_write_tensor(api, keys, made, kept), _write_tensor(api, values, made, kept))
         return _compose(api, parts, 2, _MAP, info, made)
-    raise RunError(f"Input '{info.name}' takes a {info.kind}, found a {type(value).__name__}.")
+    raise RunError(f"Input '{info.name}' is a {type(value).__name__}, expected {info}.")
 
 
 def _write_tensor(api: Api, tensor: Tensor, made: list[int], kept: list[Any]) -> int:
@@ -143,14 +146,19 @@ def read(api: Api, value: int) -> Any:
         status = api.GetTensorElementTypeAndShapeDataReference(value, _byref(element), _byref(dims), _byref(rank))
         if not status:
             shape = tuple((ctypes.c_int64 * rank.value).from_address(dims.value or 0)) if rank.value else ()
-            tensor, borrowed = _read_tensor(api, value, BY_ONNX[element.value], shape)
+            dtype = BY_ONNX.get(element.value)
+            if dtype is None:
+                raise RunError(
+                    f"An output has ONNX Runtime's element type {element.value}, which coldpress does not know."
+                )
+            tensor, borrowed = _read_tensor(api, value, dtype, shape)
             return tensor
         api.ReleaseStatus(status)  # no tensor, or none there
         kind, there = ctypes.c_int(), ctypes.c_int()
-        api.check(api.GetValueType(value, _byref(kind)))
         api.check(api.HasValue(value, _byref(there)))
-        if not there.value:
+        if not there.value:  # an empty optional has no type either: GetValueType would crash on it
             return None
+        api.check(api.GetValueType(value, _byref(kind)))
         if kind.value == _SEQUENCE:
             return [_item(api, value, place) for place in range(_count(api, value))]
         if kind.value == _MAP:
