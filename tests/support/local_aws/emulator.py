@@ -12,13 +12,14 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
+import coldpress.emulate
 from coldpress.emulate.runtime_client import runtime_client
 from tests.support.local_aws import tool
 
 __all__ = ["InterfaceEmulator"]
 
 _INVOKE = "/2015-03-31/functions/function/invocations"
-_LAUNCH = "import runpy, sys; sys.path[:0] = sys.argv[1:3]; sys.argv[1:3] = []; runpy.run_module('awslambdaric')"
+_LAUNCH = Path(coldpress.emulate.__file__).with_name("_launch.py")
 
 
 def _binary() -> Path:
@@ -54,7 +55,7 @@ class InterfaceEmulator:
                 [
                     *(_binary(), "--runtime-interface-emulator-address", f"127.0.0.1:{door}"),
                     *("--runtime-api-address", f"127.0.0.1:{api}"),
-                    *(python, "-I", "-S", "-B", "-c", _LAUNCH, folder, client, "app.handler"),
+                    *(python, "-I", "-S", "-B", _LAUNCH, folder, client, "app.handler"),
                 ],
                 cwd=folder,
                 env={
