@@ -11,15 +11,17 @@ from coldpress.errors import ModelError
 from coldpress.model import model_files
 from coldpress.ort_format import canonical
 from coldpress.trial import Opening, try_model
+from coldpress.unplanned import hide_shapes
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
 __all__ = ["FORMS", "Form", "build_forms", "cpu_flags", "host_runs"]
 
-FORMS = ("onnx", "onnx-optimized", "ort-mapped", "ort", "ort-mapped-unpacked")
+FORMS = ("onnx", "onnx-optimized", "ort-mapped", "ort", "ort-mapped-unplanned", "ort-mapped-unpacked")
 """By name, the simplest first: the file as it is; the same, optimised in advance as far as every CPU allows; ORT
-format, fully optimised, mapped into memory; the same, read; mapped, and its weights not laid out again for kernels."""
+format, fully optimised, mapped into memory; the same, read; mapped, and its shapes hidden from the memory planner
+(``coldpress.unplanned``); mapped, and its weights not laid out again for kernels."""
 
 _BLOCKED = "com.microsoft.nchwc"
 _FLAGS = ("avx2", "fma", "avx512f")
@@ -83,7 +85,11 @@ def build_forms(model: Path, folder: Path, names: tuple[str, ...], *, threads: i
         if name == "onnx":
             yield Form(name, first, Opening(threads), sidecars)
             continue
-        file = folder / ("optimized.onnx" if name == "onnx-optimized" else "model.ort")
+        make, file = builder.ort, folder / "model.ort"
+        if name == "onnx-optimized":
+            make, file = builder.optimized, folder / "optimized.onnx"
+        elif name.endswith("-unplanned"):
+            make, file = builder.unplanned, folder / "unplanned.ort"
         opening = Opening(
             threads,
             "all" if name == "onnx-optimized" else "disabled",
@@ -91,7 +97,7 @@ def build_forms(model: Path, folder: Path, names: tuple[str, ...], *, threads: i
             prepacking=not name.endswith("-unpacked"),
         )
         try:
-            cpu = builder.optimized(file) if name == "onnx-optimized" else builder.ort(file)
+            cpu = make(file)
         except (ModelError, OSError) as error:
             refused = str(error)
         yield Form(name, file, opening, {}, cpu, refused)
@@ -103,6 +109,7 @@ class _Builder:
     def __init__(self, model: Path, folder: Path, library: Path) -> None:
         self._model = model
         self._folder = folder
+        self._whole = folder / "all.onnx"
         self._library = library
         self._ort: tuple[str, ...] | ModelError | None = None
 
@@ -123,14 +130,29 @@ class _Builder:
             raise self._ort
         return self._ort
 
-    def _make_ort(self, file: Path) -> tuple[str, ...]:
-        whole = self._folder / "all.onnx"
-        self._save(self._model, whole, "all")
-        cpu = _bound_to(_settle(whole))
-        self._save(whole, file, "disabled", {"session.save_model_format": "ORT"})
-        whole.unlink()
-        file.write_bytes(canonical(file.read_bytes()))
+    def unplanned(self, file: Path) -> tuple[str, ...]:
+        """Write the same in ORT format with the shapes hidden from the memory planner."""
+        import onnx
+
+        cpu = self.ort(self._folder / "model.ort")
+        hidden = self._folder / "hidden.onnx"
+        model = onnx.load(self._whole)
+        if not hide_shapes(model):
+            raise ModelError("it has no input whose shape could be hidden from the memory planner")
+        hidden.write_bytes(model.SerializeToString(deterministic=True))
+        self._convert(hidden, file)
         return cpu
+
+    def _make_ort(self, file: Path) -> tuple[str, ...]:
+        self._save(self._model, self._whole, "all")
+        cpu = _bound_to(_settle(self._whole))
+        self._convert(self._whole, file)
+        return cpu
+
+    def _convert(self, model: Path, file: Path) -> None:
+        """Write ``model`` in ORT format as it is."""
+        self._save(model, file, "disabled", {"session.save_model_format": "ORT"})
+        file.write_bytes(canonical(file.read_bytes()))
 
     def _save(self, model: Path, file: Path, level: str, config: Mapping[str, str] | None = None) -> None:
         opening = Opening(1, level, optimized_path=str(file), config=tuple((config or {}).items()))
