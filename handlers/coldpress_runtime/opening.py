@@ -6,6 +6,7 @@ import os
 import sys
 
 from coldpress_runtime.errors import LoadError
+from coldpress_runtime.library import find_library
 from coldpress_runtime.ort import Session, SessionOptions
 from coldpress_runtime.warmup import lacks
 
@@ -13,15 +14,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coldpress_runtime.manifest import Manifest, Model
 
-__all__ = ["open_session"]
+__all__ = ["library_path", "open_session"]
 
 
-def open_session(root: str, manifest: Manifest) -> tuple[Session, bool]:
+def library_path(root: str, manifest: Manifest) -> str:
+    """Where the bundle's engine is; raises LibraryError when it is not there."""
+    return find_library(os.path.join(root, *manifest.engine.library.split("/")))
+
+
+def open_session(root: str, manifest: Manifest, library: str) -> tuple[Session, bool]:
     """Open the model, or the portable one where the model does not suit this machine; the flag says which.
 
     Raises LibraryError or LoadError.
     """
-    library = os.path.join(root, *manifest.engine.library.split("/"))
     if manifest.portable is None:
         return _session(root, manifest.model, manifest, library), False
     missing = lacks(manifest.model.cpu)

@@ -1,21 +1,18 @@
-"""Bodies <-> tensors, in the two forms a caller may choose.
+"""The Open Inference Protocol v2, ``POST /v2/models/{name}/infer``: bodies <-> tensors.
 
-* **Open Inference Protocol v2**, ``POST /v2/models/{name}/infer``: tensors with name, shape, datatype and data, in JSON
-  or in the binary extension (:mod:`coldpress_runtime.binary`).
-* **Plain JSON**, ``POST /predict``: ``{"inputs": {"x": [[...]]}}`` answered by ``{"outputs": {"y": [[...]]}}``, or row
-  by row ``{"instances": [...]}`` answered by ``{"predictions": [...]}``. With one input an instance is its row; with
-  several it is an object of rows by input name. With one output a prediction is its row, else an object likewise.
+Tensors have a name, a shape, a datatype and data, in JSON or in the binary extension
+(:mod:`coldpress_runtime.binary`). Plain JSON is in :mod:`coldpress_runtime.plain_json`.
 
-Sequences and maps, which scikit-learn's classifiers return, are lists and objects in plain JSON. The v2 protocol has
-no such types: there they travel as a BYTES tensor of JSON texts, one for each element of a sequence and one for a
-map, marked by the parameter ``"content_type": "application/json"``.
+The protocol has only tensors. The sequences and maps that scikit-learn's classifiers return travel as a BYTES tensor of
+JSON texts, one for each element of a sequence and one for a map, marked by the parameter
+``"content_type": "application/json"``.
 """
 
 from __future__ import annotations
 
 from coldpress_runtime import binary
 from coldpress_runtime.errors import RequestError, TooLargeError
-from coldpress_runtime.json_tensors import check_shape, plain, read_flat, read_nested
+from coldpress_runtime.json_tensors import check_shape, read_flat
 from coldpress_runtime.json_text import describe, dump
 from coldpress_runtime.tensor import Tensor
 
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
     from coldpress_runtime.ort import ValueInfo
 
-__all__ = ["InferRequest", "decode_infer", "decode_predict", "encode_infer", "encode_predict"]
+__all__ = ["InferRequest", "check_names", "check_size", "decode_infer", "encode_infer", "expect_object", "quoted"]
 
 _MAX_RANK = 64
 _MAX_DIM = (1 << 63) - 1
@@ -53,16 +50,17 @@ class InferRequest:
         self.binary = binary
 
 
-def _names(infos: Mapping[str, ValueInfo]) -> str:
+def quoted(infos: Mapping[str, ValueInfo]) -> str:
+    """The names of a model's inputs or outputs, for a message."""
     return ", ".join(repr(name) for name in infos) or "none"
 
 
-def _check_names(found: Sequence[str], infos: Mapping[str, ValueInfo]) -> None:
+def check_names(found: Sequence[str], infos: Mapping[str, ValueInfo]) -> None:
     """Every input once, none unknown, none missing but those that may be absent."""
     seen = set(found)
     for name in found:
         if name not in infos:
-            raise RequestError(f"Input {describe(name)} is unknown; this model's inputs are {_names(infos)}.")
+            raise RequestError(f"Input {describe(name)} is unknown; this model's inputs are {quoted(infos)}.")
     if len(seen) != len(found):
         twice = next(name for name in found if found.count(name) > 1)
         raise RequestError(f"Input {twice!r} is given twice; send it once.")
@@ -70,11 +68,12 @@ def _check_names(found: Sequence[str], infos: Mapping[str, ValueInfo]) -> None:
         if name not in seen and info.kind != "optional":
             raise RequestError(
                 f"Input {name!r} is missing; the request has {', '.join(map(repr, found)) or 'none'}, this model's "
-                f"inputs are {_names(infos)}."
+                f"inputs are {quoted(infos)}."
             )
 
 
-def _object(value: Any, where: str) -> dict[str, Any]:
+def expect_object(value: Any, where: str) -> dict[str, Any]:
+    """An object, or an empty one for null; raises RequestError for anything else."""
     if value is None:
         return {}
     if type(value) is not dict:
@@ -103,7 +102,7 @@ def _input(
         raise RequestError(f"Input {name!r} has datatype {describe(datatype)}, expected {expected}.")
     if not composite:
         check_shape(shape, info)
-    parameters = _object(item.get("parameters"), f"Input {name!r}: parameters")
+    parameters = expect_object(item.get("parameters"), f"Input {name!r}: parameters")
     if "shared_memory_region" in parameters:
         raise RequestError(f"Input {name!r} lies in shared memory, which a function cannot reach; send its data.")
     size = parameters.get("binary_data_size")
@@ -135,7 +134,7 @@ def _binary_end(size: Any, name: str, tail: memoryview, offset: int) -> int:
 
 def _outputs(document: dict[str, Any], infos: Mapping[str, ValueInfo]) -> tuple[list[str] | None, set[str] | None]:
     """Which outputs are asked for, and which of them as binary data (None: all)."""
-    everything = _flag(_object(document.get("parameters"), "parameters"), "binary_data_output", default=False)
+    everything = _flag(expect_object(document.get("parameters"), "parameters"), "binary_data_output", default=False)
     asked = document.get("outputs")
     if not asked:
         if asked is not None and type(asked) is not list:
@@ -146,12 +145,12 @@ def _outputs(document: dict[str, Any], infos: Mapping[str, ValueInfo]) -> tuple[
     names: list[str] = []
     as_binary: set[str] = set()
     for item in asked:
-        name = _object(item, "An element of outputs").get("name")
+        name = expect_object(item, "An element of outputs").get("name")
         if type(name) is not str or name not in infos:
-            raise RequestError(f"Output {describe(name)} is unknown; this model's outputs are {_names(infos)}.")
+            raise RequestError(f"Output {describe(name)} is unknown; this model's outputs are {quoted(infos)}.")
         if name in names:
             raise RequestError(f"Output {name!r} is asked for twice; ask once.")
-        parameters = _object(item.get("parameters"), f"Output {name!r}: parameters")
+        parameters = expect_object(item.get("parameters"), f"Output {name!r}: parameters")
         for unsupported in ("classification", "shared_memory_region"):
             if parameters.get(unsupported):
                 raise RequestError(f"Output {name!r}: the parameter {unsupported} is not supported; leave it out.")
@@ -186,7 +185,7 @@ def decode_infer(
         if type(item) is not dict or type(item.get("name")) is not str:
             raise RequestError(f"An element of inputs is {describe(item)}, expected an object with a name.")
         found_names.append(item["name"])
-    _check_names(found_names, inputs)
+    check_names(found_names, inputs)
     values: dict[str, Any] = {}
     offset = 0
     for item in items:
@@ -217,12 +216,12 @@ def encode_infer(
             parameters["content_type"] = "application/json"
         item: dict[str, Any] = {"name": name, "datatype": tensor.dtype.name, "shape": list(tensor.shape)}
         if request.binary is None or name in request.binary or not _in_json(tensor):
-            _check_size(tensor.nbytes, limit)
+            check_size(tensor.nbytes, limit)
             chunk = binary.encode(tensor)
             parameters["binary_data_size"] = len(chunk)
             chunks.append(chunk)
         else:
-            _check_size(2 * tensor.size, limit)
+            check_size(2 * tensor.size, limit)
             item["data"] = tensor.flat()
         if parameters:
             item["parameters"] = parameters
@@ -242,69 +241,10 @@ def _in_json(tensor: Tensor) -> bool:
     return not tensor.dtype.name.startswith("COMPLEX")
 
 
-def _check_size(at_least: int, limit: int) -> None:
+def check_size(at_least: int, limit: int) -> None:
     """Refuse an answer before it is built when even its smallest form is over the limit."""
     if at_least > limit:
         raise TooLargeError(
             f"The answer would take over {at_least} bytes and this function returns at most {limit}; send fewer "
             "rows, ask for fewer outputs, or for binary data."
         )
-
-
-def decode_predict(document: Any, inputs: Mapping[str, ValueInfo]) -> tuple[dict[str, Any], int | None]:
-    """Read a plain JSON request; returns the inputs by name, and how many instances (None for ``inputs``)."""
-    if type(document) is not dict:
-        raise RequestError(f'The body is {describe(document)}, expected an object with "inputs" or "instances".')
-    for key in document:
-        if key not in {"inputs", "instances", "parameters"}:
-            raise RequestError(f'The key {describe(key)} is unknown, expected "inputs" or "instances".')
-    _object(document.get("parameters", {}), "parameters")
-    if ("inputs" in document) == ("instances" in document):
-        raise RequestError('The body needs exactly one of "inputs" and "instances".')
-    if "inputs" in document:
-        values = document["inputs"]
-        if type(values) is not dict:
-            raise RequestError(
-                f"inputs is {describe(values)}, expected an object of arrays by input name: {_names(inputs)}; "
-                "a list of named tensors goes to /v2/models/{name}/infer."
-            )
-        count = None
-    else:
-        values, count = _columns(document["instances"], inputs)
-    _check_names(list(values), inputs)
-    return {name: read_nested(value, inputs[name]) for name, value in values.items()}, count
-
-
-def _columns(rows: Any, inputs: Mapping[str, ValueInfo]) -> tuple[dict[str, Any], int]:
-    if type(rows) is not list or not rows:
-        raise RequestError(f"instances is {describe(rows)}, expected a list of at least one instance.")
-    for name, info in inputs.items():
-        if info.kind != "tensor":
-            raise RequestError(f'Input {name!r} is a {info.kind}, which has no rows; use "inputs".')
-    if type(rows[0]) is dict and rows[0].keys() != {"b64"}:
-        names = rows[0].keys()
-        for place, row in enumerate(rows):
-            if type(row) is not dict or row.keys() != names:
-                raise RequestError(
-                    f"Instance {place} is {describe(row)}, expected an object with the keys of the first instance."
-                )
-        return {name: [row[name] for row in rows] for name in names}, len(rows)
-    if len(inputs) != 1:
-        raise RequestError(f"Instance 0 is {describe(rows[0])}, expected an object with the inputs {_names(inputs)}.")
-    return dict.fromkeys(inputs, rows), len(rows)
-
-
-def encode_predict(values: dict[str, Any], count: int | None, limit: int) -> bytes:
-    """Write a plain JSON response; raises TooLargeError above ``limit`` bytes, RequestError without rows."""
-    _check_size(sum(2 * value.size for value in values.values() if isinstance(value, Tensor)), limit)
-    outputs = {name: plain(value) for name, value in values.items()}
-    if count is None:
-        return dump({"outputs": outputs})
-    for name, rows in outputs.items():
-        if type(rows) is not list or len(rows) != count:
-            raise RequestError(
-                f'Output {name!r} has no row for each of the {count} instances; use "inputs" for this model.'
-            )
-    if len(outputs) == 1:
-        return dump({"predictions": next(iter(outputs.values()))})
-    return dump({"predictions": [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]})
