@@ -27,9 +27,14 @@ def open_session(root: str, manifest: Manifest, library: str) -> tuple[Session, 
 
     Raises LibraryError or LoadError.
     """
-    if manifest.portable is None:
-        return _session(root, manifest.model, manifest, library), False
     missing = lacks(manifest.model.cpu)
+    if manifest.portable is None:
+        if missing:  # to try would end the process with an illegal instruction
+            raise LoadError(
+                f"The model was optimised for CPUs with {', '.join(missing)}, this one shows none of it, and the bundle "
+                "has no portable model; pack the function again."
+            )
+        return _session(root, manifest.model, manifest, library), False
     if missing:
         sys.stderr.write(f"coldpress: this CPU lacks {', '.join(missing)}; opening the portable model.\n")
         return _session(root, manifest.portable, manifest, library), True

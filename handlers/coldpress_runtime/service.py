@@ -56,8 +56,8 @@ class Service:
     Attributes:
         manifest: what the packager wrote.
         session: the engine's open session.
-        timings: what opening cost, in milliseconds: manifest_ms, library_ms, session_ms, hooks_ms, warmup_ms, total_ms, and
-            import_ms when the adapter measured it.
+        timings: what opening cost, in milliseconds: manifest_ms, library_ms, session_ms, hooks_ms, warmup_ms,
+            total_ms, and import_ms when the adapter measured it.
         portable: whether the portable model was opened because the chosen one does not suit this machine.
     """
 

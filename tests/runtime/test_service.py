@@ -17,7 +17,7 @@ _GOOD = {"inputs": {"x": [[0.0] * 64]}}
 
 def test_opening_says_what_it_cost(tmp_path):
     service = open_service(tmp_path / "b", "mlp", warmup=_WARM)
-    assert {"session_ms", "hooks_ms", "warmup_ms", "total_ms"} <= service.timings.keys()
+    assert {"manifest_ms", "library_ms", "session_ms", "hooks_ms", "warmup_ms", "total_ms"} <= service.timings.keys()
     assert 0 < service.timings["warmup_ms"] < service.timings["total_ms"]
     assert not service.portable
 
@@ -77,6 +77,11 @@ def test_the_portable_model_is_opened_where_the_chosen_one_will_not(tmp_path, ca
     assert service.portable
     assert "Opening the portable model instead" in capsys.readouterr().err
     assert predict(service, _GOOD)
+
+
+def test_without_a_portable_model_a_lacking_cpu_is_an_error(tmp_path):
+    with pytest.raises(LoadError, match="optimised for CPUs with no-such-flag"):
+        open_service(tmp_path / "b", "mlp", model=manifest()["model"] | {"cpu": ["no-such-flag"]})
 
 
 def test_the_chosen_model_is_opened_where_it_suits(tmp_path):
