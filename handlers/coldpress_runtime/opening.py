@@ -31,7 +31,7 @@ def open_session(root: str, manifest: Manifest, library: str) -> tuple[Session, 
     if manifest.portable is None:
         if missing:  # to try would end the process with an illegal instruction
             raise LoadError(
-                f"The model was optimised for CPUs with {', '.join(missing)}, this one shows none of it, and the bundle "
+                f"The model was optimised for CPUs with {', '.join(missing)}, this one shows none, and the bundle "
                 "has no portable model; pack the function again."
             )
         return _session(root, manifest.model, manifest, library), False
