@@ -30,8 +30,8 @@ HEAVIER = 1.10
 """Peak memory may be this many times the plain file's."""
 GROWTH_BYTES = 16 * 1024 * 1024
 """No form may ship more bytes than this beyond the plain file, its stand-in for other CPUs included."""
-MS_PER_MB = 2.0
-"""What a further MB in the bundle must save at a cold start: reading it at 500 MB/s costs as much."""
+MS_PER_MB = 1.0
+"""What a further MB in the bundle must save at a cold start: reading it at 1 GB/s costs as much."""
 _SLACK_MS, _SLACK_MB = 0.05, 4.0
 _ROUNDS = (3, 7)
 _CHECKED = 4

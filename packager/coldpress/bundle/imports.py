@@ -1,0 +1,61 @@
+"""Packages in a bundle, imported by the function's own interpreter as the function would import them."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from coldpress.bundle.packages import RESERVED
+from coldpress.bundle.trim import Trimmed, restore
+from coldpress.errors import BundleError
+
+__all__ = ["import_error", "restorable", "top_level"]
+
+_TIMEOUT_S = 120
+_IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); __import__(sys.argv[2])"
+
+
+def top_level(folder: Path) -> tuple[str, ...]:
+    """Return the modules at the root of a bundle that its own parts did not bring, sorted."""
+    names = set()
+    for path in folder.iterdir():
+        if path.name in RESERVED or path.name.endswith((".dist-info", ".libs", ".data")):
+            continue
+        stem = path.name.partition(".")[0]
+        module = path.suffix in {".py", ".so"} if path.is_file() else (path / "__init__.py").is_file()
+        if module and stem.isidentifier() and stem not in RESERVED:
+            names.add(stem)
+    return tuple(sorted(names))
+
+
+def import_error(python: Path, folder: Path, module: str) -> str:
+    """Import ``module`` from the bundle in an empty environment; return what went wrong, or an empty string."""
+    command = [str(python), "-I", "-S", "-B", "-c", _IMPORT, str(folder), module]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env={}, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return f"importing {module} took longer than {_TIMEOUT_S} s"
+    return "" if done.returncode == 0 else done.stderr.strip()[-4000:] or f"exit code {done.returncode}"
+
+
+def restorable(trimmed: Trimmed, error: str) -> tuple[Trimmed, str] | None:
+    """Put back what ``error`` misses, if trimming took it; return what is still out, and what came back."""
+    for name in _missing(trimmed.folder, error):
+        try:
+            return restore(trimmed, name), name
+        except BundleError:
+            continue
+    return None
+
+
+def _missing(folder: Path, error: str) -> Iterator[str]:
+    """Name what an error says is not there, the most telling first: modules, then files."""
+    for module in re.findall(r"No module named '([\w.]+)'", error):
+        yield module
+        yield module.rpartition(".")[0] or module
+    for name, module in re.findall(r"cannot import name '(\w+)' from [^']*'([\w.]+)'", error):
+        yield f"{module}.{name}"
+        yield module
+    yield from re.findall(re.escape(str(folder)) + r"/([^'\":\n]+)", error)

@@ -1,0 +1,73 @@
+"""The inputs of the run that warms a function up inside its init phase."""
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from coldpress.errors import SamplesError
+from coldpress.reference import Reference
+from coldpress.samples import SampleSet
+from coldpress.trial import encode
+
+__all__ = ["DATA_PATH", "MAX_BYTES", "warmup_record"]
+
+DATA_PATH = "model/warmup.bin"
+MAX_BYTES = 256 * 1024
+"""Real inputs ship for the warm-up up to this size; beyond it zeros do where the model runs on them at all."""
+
+
+def warmup_record(reference: Reference, samples: SampleSet) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Choose what a function warms up on, in the shapes of the first sample.
+
+    Zeros, when the model answers them with outputs of the same kinds, types and shapes: then the run does the same work
+    and nothing need ship. Else, and where a number of its own steers the model (a sample rate, a length), the sample's
+    own bytes.
+
+    Returns:
+        ``warmup`` of the manifest, and the files it names, by their path in the bundle. A model with an input that is
+        no tensor has no warm-up run.
+    """
+    request = {name: encode(value) for name, value in samples.requests[0].items() if value is not None}
+    if not all(isinstance(value, tuple) for value in request.values()):
+        return {"inputs": [], "data": None}, {}
+    inputs = [{"name": name, "datatype": kind, "shape": list(shape)} for name, (kind, shape, _) in request.items()]
+    data = b"".join(_binary(kind, content) for kind, _, content in request.values())
+    answer = _answer_to_zeros(reference, samples.requests[0])
+    steered = any(not kind.startswith(("FP", "BF")) and len(shape) < 2 for kind, shape, _ in request.values())
+    alike = answer is not None and _outline(answer) == _outline(reference.run(samples.requests[0]))
+    if (alike and not steered) or (answer is not None and len(data) > MAX_BYTES):
+        return {"inputs": inputs, "data": None}, {}
+    return {"inputs": inputs, "data": DATA_PATH}, {DATA_PATH: data}
+
+
+def _answer_to_zeros(reference: Reference, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    import numpy as np
+
+    zeros: dict[str, Any] = {}
+    for name, value in request.items():
+        if value is None:
+            zeros[name] = None
+        elif value.dtype == object:
+            zeros[name] = np.full(value.shape, "", dtype=object)
+        else:
+            zeros[name] = np.zeros_like(value)
+    try:
+        return reference.run(zeros, timeout_s=30)
+    except SamplesError:
+        return None
+
+
+def _outline(value: Any) -> Any:
+    """Keep kinds, element types and shapes, without the values."""
+    if isinstance(value, dict):
+        return {key: _outline(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_outline(item) for item in value]
+    return (str(getattr(value, "dtype", type(value).__name__)), getattr(value, "shape", ()))
+
+
+def _binary(datatype: str, content: Any) -> bytes:
+    """Lay a tensor out as the Open Inference Protocol's binary extension does: a length before each text."""
+    if datatype != "BYTES":
+        return bytes(content)
+    return b"".join(struct.pack("<I", len(item)) + item for item in content)
