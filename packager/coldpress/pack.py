@@ -32,6 +32,7 @@ from coldpress.samples import load_samples
 from coldpress.shrink.lossless import shrink
 from coldpress.sizes import measure_sizes
 from coldpress.synthesis import synthesize
+from coldpress.warmup import warmup_record
 from coldpress_runtime.manifest import Manifest
 
 __all__ = ["Packed", "execute"]
