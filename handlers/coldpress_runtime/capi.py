@@ -39,6 +39,7 @@ FUNCTIONS = {
     "Run": (9, "PPPPZPZP"),
     "CreateSessionOptions": (10, "p"),
     "SetOptimizedModelFilePath": (11, "pp"),
+    "DisableMemPattern": (17, "p"),
     "SetSessionLogSeverityLevel": (22, "pi"),
     "SetSessionGraphOptimizationLevel": (23, "pi"),
     "SetIntraOpNumThreads": (24, "pi"),

@@ -46,20 +46,18 @@ def complaint(
 def _mismatch(value: Any, info: ValueInfo) -> str | None:
     while info.kind == "optional" and info.item is not None:
         info = info.item
-    if value is None:
-        return None
     if not isinstance(value, Tensor):
         return None
+    found = f"{value.dtype.name}[{','.join(map(str, value.shape))}]"
     if info.kind != "tensor":
-        return f"Input '{info.name}' is {value.dtype.name}{list(value.shape)}, expected {info}."
+        return f"Input '{info.name}' is {found}, expected {info}."
     if info.dtype is None:
         return None
     fits = len(value.shape) == len(info.shape) and all(
-        not isinstance(axis, int) or axis == found for axis, found in zip(info.shape, value.shape, strict=True)
+        not isinstance(axis, int) or axis == size for axis, size in zip(info.shape, value.shape, strict=True)
     )
     if value.dtype is not info.dtype or not (fits or not info.shape):
-        found = ",".join(map(str, value.shape))
-        return f"Input '{info.name}' is {value.dtype.name}[{found}], expected {info}."
+        return f"Input '{info.name}' is {found}, expected {info}."
     return None
 
 
