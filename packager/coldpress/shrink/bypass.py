@@ -10,7 +10,7 @@ from coldpress.shrink.scopes import (
     Body,
     Scope,
     bodies,
-    defined_names,
+    captured_names,
     delete_at,
     is_standard,
     output_names,
@@ -29,13 +29,12 @@ def bypass(draft: Draft, same: Callable[[Scope, NodeProto], str | None]) -> int:
     Where that output is an output of its graph, the producer of the input takes over the name, if it is in the same
     graph; a graph may not return its own input or a name from outside, so there the node stays.
 
-    A node also stays between a Cast and a graph inside another node: onnxruntime 1.31.1 removes a Cast there and back
-    at every optimisation level, forgets that an inner graph reads it, and fails with "Missing Input" at run time.
+    A node also stays between a Cast and a graph inside another node, for the reason in ``guard.lost_casts``.
     """
     removed = 0
     for root in roots(draft.proto):
         pinned = pinned_names(root.body)
-        captured = _captured_names(root.body)
+        captured = captured_names(root.body)
         mapping: dict[str, str] = {}
         for scope in scopes_in(root):
             removed += _bypass_in(scope, same, _Names(pinned, captured, mapping))
@@ -79,15 +78,6 @@ def _bypass_in(scope: Scope, same: Callable[[Scope, NodeProto], str | None], nam
         gone.append(place)
     delete_at(body.node, gone)
     return len(gone)
-
-
-def _captured_names(root: Body) -> set[str]:
-    """Return the names that a graph reads from a graph around it."""
-    captured: set[str] = set()
-    for body in bodies(root):
-        own = set(defined_names(body))
-        captured.update(name for node in body.node for name in node.input if name and name not in own)
-    return captured
 
 
 def _drop_types(root: Body, names: set[str]) -> None:

@@ -6,9 +6,19 @@ import onnx
 from onnx import GraphProto, ModelProto
 
 from coldpress.shrink.draft import Draft
-from coldpress.shrink.scopes import Body, constants_of, input_names, output_names, roots, subgraphs
+from coldpress.shrink.scopes import (
+    Body,
+    bodies,
+    captured_names,
+    constants_of,
+    input_names,
+    is_standard,
+    output_names,
+    roots,
+    subgraphs,
+)
 
-__all__ = ["Guard", "signature"]
+__all__ = ["Guard", "lost_casts", "signature"]
 
 Signature = tuple[tuple[bytes, ...], tuple[bytes, ...]]
 
@@ -27,6 +37,7 @@ class Guard(NamedTuple):
     metadata: tuple[tuple[str, str], ...]
     passed_checker: bool
     sound: bool
+    lost_casts: int
 
     @classmethod
     def of(cls, draft: Draft) -> "Guard":
@@ -37,6 +48,7 @@ class Guard(NamedTuple):
             metadata=_metadata(model),
             passed_checker=not _checker_complaint(draft),
             sound=not _unsound(model),
+            lost_casts=lost_casts(model),
         )
 
     def complaint(self, draft: Draft) -> str:
@@ -48,9 +60,27 @@ class Guard(NamedTuple):
             return "it changed the model's metadata"
         if self.sound and (problem := _unsound(model)):
             return problem
+        if lost_casts(model) > self.lost_casts:
+            return "ONNX Runtime would lose a Cast that a branch reads"
         if self.passed_checker and (problem := _checker_complaint(draft)):
             return f"onnx's checker then says: {problem}"
         return ""
+
+
+def lost_casts(model: ModelProto) -> int:
+    """Count the Casts of a Cast whose result is read inside a branch or loop.
+
+    onnxruntime 1.31.1 takes such a pair out, at every optimisation level, forgets what the inner graph reads, and fails
+    with "Missing Input" at run time. A model may have one by itself; a pass must not make one by removing what lies
+    between two Casts, or between the second and the branch.
+    """
+    count = 0
+    for root in roots(model):
+        captured = captured_names(root.body)
+        for body in bodies(root.body):
+            casts = {node.output[0]: node.input[0] for node in body.node if is_standard(node, "Cast")}
+            count += sum(source in casts and result in captured for result, source in casts.items())
+    return count
 
 
 def _declared(value: onnx.ValueInfoProto) -> bytes:

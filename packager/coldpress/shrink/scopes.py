@@ -18,6 +18,7 @@ __all__ = [
     "Body",
     "Scope",
     "bodies",
+    "captured_names",
     "constants_of",
     "defined_names",
     "delete_at",
@@ -143,6 +144,15 @@ def pinned_names(root: Body) -> set[str]:
                 pinned.add(annotation.tensor_name)
                 pinned.update(entry.value for entry in annotation.quant_parameter_tensor_names)
     return pinned
+
+
+def captured_names(root: Body) -> set[str]:
+    """Return the names that a graph under ``root`` reads from a graph around it."""
+    captured: set[str] = set()
+    for body in bodies(root):
+        own = set(defined_names(body))
+        captured.update(name for node in body.node for name in node.input if name and name not in own)
+    return captured
 
 
 def use_counts(root: Body) -> Counter[str]:

@@ -109,20 +109,20 @@ def drawn_models(draw):
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(drawn_models(), st.sampled_from([-1.0, 1.0]))
 def test_drawn_models_answer_the_same_bit_for_bit(made, sign):
+    feeds = {"x": sign * X}
     try:
-        answers(made, {"x": X})
-    except Exception:  # noqa: BLE001  (the engine itself fails on a Cast there and back that only a branch reads)
+        expected = {optimized: answers(made, feeds, optimized=optimized) for optimized in (True, False)}
+    except Exception:  # noqa: BLE001  (the engine itself loses some Casts: see the class below)
         assume(False)
     before = made.SerializeToString()
     result = strip(made)
     assert made.SerializeToString() == before, "the caller's model was changed"
     onnx.checker.check_model(result.model)
-    assert not [step for step in result.steps if step.note]
+    assert not [step for step in result.steps if step.note and "lose a Cast" not in step.note]
     assert result.model.ByteSize() <= made.ByteSize()
     assert same_signature(made, result.model)
     for optimized in (True, False):
-        feeds = {"x": sign * X}
-        assert same_bits(answers(made, feeds, optimized=optimized), answers(result.model, feeds, optimized=optimized))
+        assert same_bits(expected[optimized], answers(result.model, feeds, optimized=optimized))
 
 
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
@@ -299,24 +299,35 @@ def test_names_that_inner_graphs_hide_keep_their_meaning():
         assert same_bits(answers(made, feeds), answers(strip(made).model, feeds))
 
 
-def test_a_node_between_a_cast_and_a_branch_stays_because_the_engine_loses_the_cast():
-    branch = [graph([node(op, ["a", "n"], ["t"])], [], [value("t")]) for op in ("Mul", "Add")]
-    made = model(
-        [
-            node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE),
-            node("Cast", ["d"], ["f"], to=TensorProto.FLOAT),
-            constant("p", [0] * 4, INT),
-            node("Pad", ["f", "p"], ["a"]),
-            node("Neg", ["a"], ["n"]),
-            node("If", ["c"], ["b"], then_branch=branch[0], else_branch=branch[1]),
-            node("Add", ["b", "n"], ["y"]),
-        ],
-        [value("x"), value("c", (), TensorProto.BOOL)],
-    )
-    feeds = {"x": X, "c": np.array(True)}
-    for optimized in (True, False):
-        after = strip(made).model
-        assert same_bits(answers(made, feeds, optimized=optimized), answers(after, feeds, optimized=optimized))
+class TestCastsThatTheEngineLoses:
+    """A Cast of a Cast that a branch reads fails in the engine; taking out what lies between must not make one."""
+
+    def check(self, between):
+        branch = [graph([node(op, ["a", "n"], ["t"])], [], [value("t")]) for op in ("Mul", "Add")]
+        made = model(
+            [
+                node("Identity", ["x"], ["i"]),
+                node("Cast", ["i"], ["d"], to=TensorProto.DOUBLE),
+                *between,
+                node("Neg", ["a"], ["n"]),
+                node("If", ["c"], ["b"], then_branch=branch[0], else_branch=branch[1]),
+                node("Add", ["b", "n"], ["y"]),
+            ],
+            [value("x"), value("c", (), TensorProto.BOOL)],
+            weights=[tensor("p", [0] * 4, INT)],
+        )
+        feeds = {"x": X, "c": np.array(True)}
+        result = strip(made)
+        assert result.steps[0].name == "identities"
+        for optimized in (True, False):
+            after = answers(result.model, feeds, optimized=optimized)
+            assert same_bits(answers(made, feeds, optimized=optimized), after)
+
+    def test_between_the_second_and_the_branch(self):
+        self.check([node("Cast", ["d"], ["f"], to=TensorProto.FLOAT), node("Pad", ["f", "p"], ["a"])])
+
+    def test_between_the_two(self):
+        self.check([node("Pad", ["d", "p"], ["f"]), node("Cast", ["f"], ["a"], to=TensorProto.FLOAT)])
 
 
 def test_the_rounding_pass_is_not_among_the_lossless():
