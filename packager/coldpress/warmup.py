@@ -7,6 +7,7 @@ from typing import Any
 from coldpress.errors import SamplesError
 from coldpress.reference import Reference
 from coldpress.samples import SampleSet
+from coldpress.smaller import smallest_request
 from coldpress.trial import encode
 
 __all__ = ["DATA_PATH", "MAX_BYTES", "warmup_record"]
@@ -17,7 +18,7 @@ MAX_BYTES = 256 * 1024
 
 
 def warmup_record(reference: Reference, samples: SampleSet) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Choose what a function warms up on, in the shapes of the first sample.
+    """Choose what a function warms up on: the first sample, cut as small as the model still runs on.
 
     Zeros, when the model answers them with outputs of the same kinds, types and shapes: then the run does the same work
     and nothing need ship. Else, and where a number of its own steers the model (a sample rate, a length), the sample's
@@ -27,14 +28,15 @@ def warmup_record(reference: Reference, samples: SampleSet) -> tuple[dict[str, A
         ``warmup`` of the manifest, and the files it names, by their path in the bundle. A model with an input that is
         no tensor has no warm-up run.
     """
-    request = {name: encode(value) for name, value in samples.requests[0].items() if value is not None}
+    sample = smallest_request(reference, samples.requests[0])
+    request = {name: encode(value) for name, value in sample.items() if value is not None}
     if not all(isinstance(value, tuple) for value in request.values()):
         return {"inputs": [], "data": None}, {}
     inputs = [{"name": name, "datatype": kind, "shape": list(shape)} for name, (kind, shape, _) in request.items()]
     data = b"".join(_binary(kind, content) for kind, _, content in request.values())
-    answer = _answer_to_zeros(reference, samples.requests[0])
+    answer = _answer_to_zeros(reference, sample)
     steered = any(not kind.startswith(("FP", "BF")) and len(shape) < 2 for kind, shape, _ in request.values())
-    alike = answer is not None and _outline(answer) == _outline(reference.run(samples.requests[0]))
+    alike = answer is not None and _outline(answer) == _outline(reference.run(sample))
     if (alike and not steered) or (answer is not None and len(data) > MAX_BYTES):
         return {"inputs": inputs, "data": None}, {}
     return {"inputs": inputs, "data": DATA_PATH}, {DATA_PATH: data}
