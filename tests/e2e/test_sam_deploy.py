@@ -6,6 +6,7 @@ but what went through ``sam deploy`` is run.
 
 import base64
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -105,11 +106,14 @@ def test_the_deployed_code_answers_under_the_runtime_interface_emulator(code, di
 
 
 def test_sam_builds_the_checkout_and_deploys_it(aws, tmp_path, digits):
-    sam = ROOT / "sam"
-    built = tmp_path / "build"
-    aws.sam("build", "--build-dir", str(built), folder=sam, HOME=str(Path.home()))
-    options = ("--template-file", str(built / "template.yaml"), "--stack-name", "from-checkout")
-    aws.sam("deploy", *options, "--no-confirm-changeset", folder=sam)
+    # A checkout that the build may write into: this one's folders, and a copy of its sam/.
+    shutil.copytree(ROOT / "sam", tmp_path / "sam", ignore=shutil.ignore_patterns(".aws-sam"))
+    for name in (".venv", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    # The build runs coldpress, which needs what a developer's shell has: a home for its cache, settings for pip.
+    shell = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    aws.sam("build", folder=tmp_path / "sam", **shell)
+    aws.sam("deploy", "--stack-name", "from-checkout", "--no-confirm-changeset", folder=tmp_path / "sam")
     function = aws.function(aws.outputs("from-checkout")["FunctionArn"], "live")
     (tmp_path / "function.zip").write_bytes(function.code)
     with LambdaFunction(tmp_path / "function.zip") as running:
