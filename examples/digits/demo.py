@@ -37,7 +37,7 @@ def plain_bytes(python: str = "3.13") -> int:
     kept = cache_dir() / f"plain-install-{python}.json"
     if not kept.is_file():
         with TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+            command = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-compile"]
             command += ["--target", folder, "--only-binary=:all:", "--python-version", python, "--implementation", "cp"]
             for tag in ("manylinux_2_28", "manylinux_2_27", "manylinux2014"):
                 command += ["--platform", f"{tag}_x86_64"]

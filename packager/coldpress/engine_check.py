@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coldpress.binding import onnxruntime
 from coldpress.errors import ModelError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check_opens(model: "ModelProto", path: Path) -> None:
 
     Graph optimisation is off: what is asked is whether the model is valid and has a kernel for every node.
     """
-    import onnxruntime
+    ort = onnxruntime()
 
     if unknown := unknown_operators(model):
         named = ", ".join(unknown[:_MOST_NAMED]) + (f" and {len(unknown) - _MOST_NAMED} more" if unknown[5:] else "")
@@ -44,15 +45,15 @@ def check_opens(model: "ModelProto", path: Path) -> None:
             f"{path.name} uses operators that are not part of ONNX Runtime: {named}; "
             "export it with standard operators, or add them to the model as local functions."
         )
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     try:
-        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot open {path.name}: {plain_engine_error(error, path)}; "
+            f"ONNX Runtime {ort.__version__} cannot open {path.name}: {plain_engine_error(error, path)}; "
             "check the export, or export it with another opset."
         ) from error
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coldpress.binding import onnxruntime
 from coldpress.errors import ModelError, SamplesError
 from coldpress.signature import Port, Signature, signature_of
 
@@ -37,7 +38,7 @@ class Reference:
     """
 
     def __init__(self, model: Path, *, threads: int = 1, optimization: str = "all") -> None:
-        import onnxruntime as ort
+        ort = onnxruntime()
 
         levels = ort.GraphOptimizationLevel
         options = ort.SessionOptions()
@@ -79,7 +80,7 @@ class Reference:
         Raises:
             SamplesError: The model refuses these inputs, or takes longer than ``timeout_s``.
         """
-        import onnxruntime as ort
+        ort = onnxruntime()
 
         options = ort.RunOptions()
         options.log_severity_level = 4
@@ -96,7 +97,7 @@ class Reference:
 
     def _run_raw(self, inputs: Mapping[str, Any], options: Any) -> dict[str, Any]:
         import numpy as np
-        import onnxruntime as ort
+        ort = onnxruntime()
 
         make = ort.OrtValue.ortvalue_from_numpy_with_onnx_type
         feeds = {}

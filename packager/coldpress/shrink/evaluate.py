@@ -3,8 +3,9 @@
 from math import prod
 
 import numpy as np
-import onnxruntime
 from onnx import NodeProto, ValueInfoProto, helper
+
+from coldpress.binding import onnxruntime
 
 __all__ = ["EXACT", "EXACT_ON_INTEGERS", "evaluate", "most_elements"]
 
@@ -70,10 +71,11 @@ def evaluate(node: NodeProto, arrays: list[np.ndarray | None], opset: int) -> li
     outputs = [ValueInfoProto(name=name) for name in alone.output if name]
     graph = helper.make_graph([alone], "one", inputs, outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    ort = onnxruntime()
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     results: list[np.ndarray] = session.run(None, feeds)
     return results
