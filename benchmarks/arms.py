@@ -18,6 +18,7 @@ import onnxruntime as ort
 from benchmarks.cases import Case
 from coldpress.cache import cache_dir
 from coldpress.emulate.aws import unpack
+from coldpress.errors import BundleError
 
 __all__ = ["ARMS", "Arm", "Sizes", "build", "sizes"]
 
@@ -188,7 +189,10 @@ def pack(case: Case, minor: str, out: Path) -> dict[str, Any]:
         str(out),
         "--json",
     ]
-    done = subprocess.run([*command, "--python", minor, "--name", case.name], stdout=subprocess.PIPE, check=True)
+    command += ["--python", minor, "--name", case.name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BundleError(f"`coldpress pack` of {case.name} failed: {done.stderr.strip().splitlines()[-1]}")
     return dict(json.loads(done.stdout))
 
 
