@@ -68,18 +68,23 @@ class Guard(NamedTuple):
 
 
 def lost_casts(model: ModelProto) -> int:
-    """Count the Casts of a Cast whose result is read inside a branch or loop.
+    """Count the Casts of a Cast of an input or weight whose result is read inside a branch or loop.
 
-    onnxruntime 1.31.1 takes such a pair out, at every optimisation level, forgets what the inner graph reads, and fails
-    with "Missing Input" at run time. A model may have one by itself; a pass must not make one by removing what lies
-    between two Casts, or between the second and the branch.
+    onnxruntime 1.31.1 takes such a pair out, at every optimisation level, forgets that the inner graph reads it, and
+    fails with "Missing Input" at run time. A model may have one by itself; a pass must not make one by removing what
+    stands before, between or after the two.
     """
     count = 0
     for root in roots(model):
         captured = captured_names(root.body)
         for body in bodies(root.body):
+            made = {name for node in body.node for name in node.output}
             casts = {node.output[0]: node.input[0] for node in body.node if is_standard(node, "Cast")}
-            count += sum(source in casts and result in captured for result, source in casts.items())
+            for result in captured & casts.keys():
+                source, length = casts[result], 1
+                while source in casts:
+                    source, length = casts[source], length + 1
+                count += length > 1 and source not in made
     return count
 
 

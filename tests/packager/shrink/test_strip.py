@@ -107,9 +107,9 @@ def drawn_models(draw):
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(drawn_models(), st.sampled_from([-1.0, 1.0]))
-def test_drawn_models_answer_the_same_bit_for_bit(made, sign):
-    feeds = {"x": sign * X}
+@given(drawn_models(), st.sampled_from([-1.0, 0.1, 1.0]))
+def test_drawn_models_answer_the_same_bit_for_bit(made, scale):
+    feeds = {"x": np.float32(scale) * X}
     try:
         expected = {optimized: answers(made, feeds, optimized=optimized) for optimized in (True, False)}
     except Exception:  # noqa: BLE001  (the engine itself loses some Casts: see the class below)
@@ -300,15 +300,26 @@ def test_names_that_inner_graphs_hide_keep_their_meaning():
 
 
 class TestCastsThatTheEngineLoses:
-    """A Cast of a Cast that a branch reads fails in the engine; taking out what lies between must not make one."""
+    """A Cast of a Cast of an input, read in a branch, fails in the engine: no pass may make one."""
 
-    def check(self, between):
+    DOUBLE = node("Cast", ["i"], ["d"], to=TensorProto.DOUBLE)
+
+    @pytest.mark.parametrize(
+        "chain",
+        [
+            [node("Pad", ["x", "p"], ["i"]), DOUBLE, node("Cast", ["d"], ["a"], to=TensorProto.FLOAT)],
+            [node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE), node("Pad", ["d", "p"], ["f"]),
+             node("Cast", ["f"], ["a"], to=TensorProto.FLOAT)],
+            [node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE), node("Cast", ["d"], ["f"], to=TensorProto.FLOAT),
+             node("Pad", ["f", "p"], ["a"])],
+        ],
+        ids=["before the two", "between the two", "after the two"],
+    )  # fmt: skip
+    def test_what_stands_there_stays(self, chain):
         branch = [graph([node(op, ["a", "n"], ["t"])], [], [value("t")]) for op in ("Mul", "Add")]
         made = model(
             [
-                node("Identity", ["x"], ["i"]),
-                node("Cast", ["i"], ["d"], to=TensorProto.DOUBLE),
-                *between,
+                *chain,
                 node("Neg", ["a"], ["n"]),
                 node("If", ["c"], ["b"], then_branch=branch[0], else_branch=branch[1]),
                 node("Add", ["b", "n"], ["y"]),
@@ -318,16 +329,10 @@ class TestCastsThatTheEngineLoses:
         )
         feeds = {"x": X, "c": np.array(True)}
         result = strip(made)
-        assert result.steps[0].name == "identities"
+        assert "lose a Cast" in result.steps[0].note
         for optimized in (True, False):
             after = answers(result.model, feeds, optimized=optimized)
             assert same_bits(answers(made, feeds, optimized=optimized), after)
-
-    def test_between_the_second_and_the_branch(self):
-        self.check([node("Cast", ["d"], ["f"], to=TensorProto.FLOAT), node("Pad", ["f", "p"], ["a"])])
-
-    def test_between_the_two(self):
-        self.check([node("Pad", ["d", "p"], ["f"]), node("Cast", ["f"], ["a"], to=TensorProto.FLOAT)])
 
 
 def test_the_rounding_pass_is_not_among_the_lossless():
