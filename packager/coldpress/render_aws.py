@@ -60,11 +60,8 @@ class AwsValues:
         canary: how a release takes over; one of :data:`CANARIES`.
         tracing: sample requests into X-Ray.
         reserved_concurrency: copies of the function at most; ``None``: no reservation.
-        throttle_rate: requests a second before the API answers 429.
-        throttle_burst: requests at once before the API answers 429.
         log_retention_days: one of :data:`LOG_RETENTION_DAYS`.
         environment: variables for the function.
-        tags: tags for the stack's resources, beside the model's name and version.
 
     Raises:
         TemplateError: a value that CloudFormation or Lambda would refuse.
@@ -84,11 +81,8 @@ class AwsValues:
     canary: str = "Canary10Percent5Minutes"
     tracing: bool = False
     reserved_concurrency: int | None = None
-    throttle_rate: int = 50
-    throttle_burst: int = 100
     log_retention_days: int = 30
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
@@ -98,8 +92,6 @@ class AwsValues:
         _one_of("log_retention_days", self.log_retention_days, LOG_RETENTION_DAYS)
         _between("memory_mb", self.memory_mb, 128, 10_240)
         _between("timeout_s", self.timeout_s, 1, 900)
-        _between("throttle_rate", self.throttle_rate, 1, 10_000)
-        _between("throttle_burst", self.throttle_burst, 1, 5_000)
         if self.reserved_concurrency is not None:
             _between("reserved_concurrency", self.reserved_concurrency, 0, 100_000)
         if not re.fullmatch(r"3\.[0-9]+", self.python):
@@ -126,12 +118,44 @@ def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") ->
     Raises:
         TemplateError: the templates and this module do not match.
     """
-    api = "rest" if values.auth == "key" else "http"
-    stack = f"coldpress-{slug(values.name)}"
-    call = f"call/{values.auth}.sh"
+    api = _api(values)
+    template = Template(template_root() / "aws", _holes(values, source))
+
+    def piece(name: str, **pieces: str) -> str:
+        return template.fill(name, **pieces).rstrip("\n")
+
+    def call(url: str, region: str) -> str:
+        return piece(f"call/{values.auth}.sh", url=url, **({"region": region} if values.auth == "iam" else {}))
+
+    address = "https://${%sApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}%s"
+    address %= ("Rest", "/live") if api == "rest" else ("Http", "")
+    pieces = {
+        "api": piece(
+            f"api/{api}.yaml",
+            call=call(address, "${AWS::Region}").splitlines()[-1],
+            **({"auth": piece(f"auth/{values.auth}.yaml")} if api == "http" else {}),
+        ),
+        "concurrency": "" if values.reserved_concurrency is None else piece("optional/concurrency.yaml"),
+        "traces": piece("optional/traces.yaml") if values.tracing else "",
+    }
+    files = {
+        "template.yaml": template.fill("template.yaml", **pieces),
+        "samconfig.toml": template.fill("samconfig.toml"),
+        "README.md": template.fill("README.md", call=call("$URL", "$AWS_REGION")),
+    }
+    template.close()
+    return files
+
+
+def _api(values: AwsValues) -> Literal["http", "rest"]:
+    return "rest" if values.auth == "key" else "http"
+
+
+def _holes(values: AwsValues, source: str) -> dict[str, str]:
+    """Return what fills the holes of all the files together, each in the spelling of its place."""
+    api = _api(values)
     described = values.description or f"{values.name} {values.version}, packed by coldpress"
-    tags = {"coldpress:model": values.name, "coldpress:version": values.version, **values.tags}
-    one_line = " ".join(values.name.replace("`", "'").split())
+    tags = {"coldpress:model": values.name, "coldpress:version": values.version}
     holes = {
         "access_log": '"off"' if api == "rest" else '"on"',
         "api_wait_s": str(_API_WAIT_S[api]),
@@ -142,42 +166,25 @@ def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") ->
         "description": quote(described[:_DESCRIPTION_CHARACTERS]),
         "environment": _environment(values.environment),
         "latency_alarm_ms": str(values.timeout_s * 500),
-        "log_retention_choices": ", ".join(map(str, LOG_RETENTION_DAYS)),
         "log_retention_days": str(values.log_retention_days),
         "memory_mb": str(values.memory_mb),
         "name_in_path": quote_url(values.name, safe=""),
-        "reserved_concurrency": str(-1 if values.reserved_concurrency is None else values.reserved_concurrency),
         "runtime": f"python{values.python}",
         "snapstart": "PublishedVersions" if values.snapstart else '"None"',
-        "stack": stack,
+        "stack": f"coldpress-{slug(values.name)}",
         "tags": "\n".join(f"        {quote(key)}: {quote(_tag(value))}" for key, value in tags.items()),
-        "throttle_burst": str(values.throttle_burst),
-        "throttle_rate": str(values.throttle_rate),
         "timeout_s": str(values.timeout_s),
-        "title": one_line,
+        "title": " ".join(values.name.replace("`", "'").split()),
         "tracing": "Active" if values.tracing else "PassThrough",
     }
-    if values.jwt_issuer:
-        holes["jwt_issuer"] = quote(values.jwt_issuer)
+    if api == "rest":
+        holes["api_traces"] = "true" if values.tracing else "false"
+    if values.auth == "jwt":
+        holes["jwt_issuer"] = quote(values.jwt_issuer or "")
         holes["jwt_audience"] = ", ".join(map(quote, values.jwt_audience))
-    template = Template(template_root() / "aws", holes)
-    auth = {} if api == "rest" else {"auth": template.fill(f"auth/{values.auth}.yaml").rstrip("\n")}
-    address = "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}" + ("/live" if api == "rest" else "")
-    in_stack = template.fill(call, **_holes_of_call(values.auth, address, "${AWS::Region}")).splitlines()[-1]
-    in_shell = template.fill(call, **_holes_of_call(values.auth, "$URL", "$AWS_REGION")).rstrip("\n")
-    files = {
-        "template.yaml": template.fill(
-            "template.yaml", api=template.fill(f"api/{api}.yaml", call=in_stack, **auth).rstrip("\n")
-        ),
-        "samconfig.toml": template.fill("samconfig.toml"),
-        "README.md": template.fill("README.md", call=in_shell),
-    }
-    template.close()
-    return files
-
-
-def _holes_of_call(auth: str, url: str, region: str) -> dict[str, str]:
-    return {"url": url, "region": region} if auth == "iam" else {"url": url}
+    if values.reserved_concurrency is not None:
+        holes["reserved_concurrency"] = str(values.reserved_concurrency)
+    return holes
 
 
 def _environment(variables: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.support.golden import AWS_CASES
 from tests.support.local_aws import ROOT, LocalAws
 from tests.support.local_aws.emulator import InterfaceEmulator
 
@@ -153,7 +154,7 @@ def test_guided_deployment_works_in_the_folder_as_it_stands(aws, tmp_path, auth)
     jwt = {"jwt_issuer": "https://issuer.example", "jwt_audience": ("web",)} if auth == "jwt" else {}
     folder = small_folder(tmp_path, auth=auth, tracing=True, snapstart=True, reserved_concurrency=2, **jwt)
     # A stack name, and then what is offered, by pressing return; a function without authorization wants a clear yes.
-    parameters = ["", *[""] * 7]
+    parameters = ["", *[""] * 3]
     questions = ["y", "y", "n", *(["y"] if auth == "none" else []), "y", "", "", "y"]
     said = aws.sam("deploy", "--guided", folder=folder, answers=[f"guided-{auth}", *parameters, *questions])
     assert "Successfully created/updated stack" in said
@@ -162,6 +163,18 @@ def test_guided_deployment_works_in_the_folder_as_it_stands(aws, tmp_path, auth)
     function = aws.function(outputs["FunctionArn"], "live")
     assert function.configuration["TracingConfig"] == {"Mode": "Active"}
     assert function.code == (folder / "function.zip").read_bytes()
+
+
+def test_a_name_full_of_punctuation_deploys(aws, tmp_path):
+    values = AWS_CASES["everything"]
+    folder = tmp_path / "odd"
+    write_files(render_aws(values), folder)
+    with zipfile.ZipFile(folder / "function.zip", "w") as archive:
+        archive.writestr("app.py", "def handler(event, context): ...\n")
+    aws.sam("deploy", "--stack-name", "odd", "--no-confirm-changeset", folder=folder)
+    settings = aws.function(aws.outputs("odd")["FunctionArn"], "live").configuration
+    assert settings["Description"] == values.description
+    assert settings["Environment"]["Variables"] == values.environment
 
 
 def test_a_resource_that_the_local_aws_does_not_know_fails_the_deployment(aws, tmp_path):

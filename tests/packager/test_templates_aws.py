@@ -90,14 +90,14 @@ def test_a_name_that_means_something_in_yaml_stays_a_name(name):
 
 
 def test_no_value_of_the_user_is_substituted_by_cloudformation():
-    text = render_aws(AwsValues(name="${AWS::AccountId}", environment={"AB": "${Api}"}))["template.yaml"]
+    text = render_aws(AwsValues(name="${AWS::AccountId}", environment={"AB": "${HttpApi}"}))["template.yaml"]
     for line in text.splitlines():
-        if "${AWS::AccountId}" in line or ("${Api}" in line and "execute-api" not in line):
+        if "${AWS::AccountId}" in line or ("${HttpApi}" in line and "execute-api" not in line):
             assert "!Sub" not in line
 
 
 def test_callers_must_sign_unless_told_otherwise():
-    assert template(AwsValues(name="m"))["Resources"]["Api"]["Properties"]["Auth"] == {
+    assert template(AwsValues(name="m"))["Resources"]["HttpApi"]["Properties"]["Auth"] == {
         "EnableIamAuthorizer": True,
         "DefaultAuthorizer": "AWS_IAM",
     }
@@ -108,7 +108,7 @@ def test_each_kind_of_access_has_its_api_and_its_call():
     for auth in AUTHS:
         jwt = {"jwt_issuer": "https://issuer.example", "jwt_audience": ("web",)} if auth == "jwt" else {}
         parsed = template(AwsValues(name="m", auth=auth, **jwt))
-        api = parsed["Resources"]["Api"]
+        (api,) = (found for found in parsed["Resources"].values() if found["Type"].endswith("Api"))
         kinds[auth] = (api["Type"], sorted(api["Properties"].get("Auth", ())))
         assert parsed["Outputs"]["Call"]["Value"]["!Sub"].startswith("curl ")
     assert kinds == {
@@ -119,9 +119,8 @@ def test_each_kind_of_access_has_its_api_and_its_call():
     }
 
 
-def test_the_function_may_only_write_its_own_log_and_its_traces():
-    policies = template(AwsValues(name="m"))["Resources"]["FunctionRole"]["Properties"]["Policies"]
-    log, (condition, traces, otherwise) = policies[0], policies[1]["!If"]
+def test_the_function_may_write_its_own_log_and_nothing_else():
+    (log,) = template(AwsValues(name="m"))["Resources"]["FunctionRole"]["Properties"]["Policies"]
     assert log["PolicyDocument"]["Statement"] == [
         {
             "Effect": "Allow",
@@ -129,32 +128,46 @@ def test_the_function_may_only_write_its_own_log_and_its_traces():
             "Resource": {"!GetAtt": "FunctionLog.Arn"},
         }
     ]
-    assert condition == "Traces"
-    assert traces["PolicyDocument"]["Statement"][0]["Action"] == ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
-    assert otherwise == {"!Ref": "AWS::NoValue"}
 
 
-def test_switches_become_the_parameters_defaults():
-    quiet, loud = template(AwsValues(name="m")), template(AWS_CASES["everything"])
-    defaults = [{key: slot["Default"] for key, slot in parsed["Parameters"].items()} for parsed in (quiet, loud)]
-    assert defaults[0] == {
-        "AccessLog": "on",
-        "LogRetentionDays": 30,
-        "ReservedConcurrency": -1,
-        "SnapStart": "None",
-        "ThrottleBurst": 100,
-        "ThrottleRate": 50,
-        "Tracing": "PassThrough",
-    }
-    assert defaults[1] == {
-        "AccessLog": "on",
-        "LogRetentionDays": 365,
-        "ReservedConcurrency": 20,
-        "SnapStart": "PublishedVersions",
-        "ThrottleBurst": 1000,
-        "ThrottleRate": 500,
-        "Tracing": "Active",
-    }
+def test_the_function_may_write_traces_when_it_traces():
+    parsed = template(AwsValues(name="m", tracing=True))["Resources"]
+    policies = parsed["FunctionRole"]["Properties"]["Policies"]
+    assert [policy["PolicyName"] for policy in policies] == ["write-own-log", "write-traces"]
+    assert policies[1]["PolicyDocument"]["Statement"][0]["Action"] == [
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+    ]
+    assert parsed["Function"]["Properties"]["Tracing"] == "Active"
+
+
+def test_settings_are_literal_because_a_stack_keeps_its_old_parameters():
+    quiet, loud = function(AwsValues(name="m")), function(AWS_CASES["everything"])
+    assert "ReservedConcurrentExecutions" not in quiet
+    assert "Environment" not in quiet
+    settings = ("ReservedConcurrentExecutions", "Tracing", "SnapStart", "MemorySize", "Timeout", "Runtime")
+    assert [loud[key] for key in settings] == [20, "Active", {"ApplyOn": "PublishedVersions"}, 3538, 60, "python3.12"]
+    assert loud["Environment"]["Variables"] == {"GREETING": 'yes: "no"\n', "LEVEL": "1.0"}
+    assert set(template(AWS_CASES["everything"])["Parameters"]) == {"AccessLog", "ThrottleBurst", "ThrottleRate"}
+
+
+def test_a_release_is_judged_by_the_new_versions_own_alarms():
+    resources = template(AwsValues(name="m", timeout_s=10))["Resources"]
+    alarms = [alarm["!Ref"] for alarm in resources["Function"]["Properties"]["DeploymentPreference"]["Alarms"]]
+    assert alarms == [name for name, resource in resources.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    for name in alarms:
+        dimensions = {d["Name"]: d["Value"] for d in resources[name]["Properties"]["Dimensions"]}
+        assert dimensions["ExecutedVersion"] == {"!GetAtt": "Function.Version.Version"}
+    assert resources["NewVersionLatency"]["Properties"]["Threshold"] == 5000
+
+
+def test_changing_the_kind_of_access_changes_no_resources_type():
+    # CloudFormation refuses to update a resource whose type has changed under the same logical id.
+    types = {}
+    for auth in AUTHS:
+        jwt = {"jwt_issuer": "https://issuer.example", "jwt_audience": ("web",)} if auth == "jwt" else {}
+        for name, resource in template(AwsValues(name="m", auth=auth, **jwt))["Resources"].items():
+            assert types.setdefault(name, resource["Type"]) == resource["Type"]
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,8 @@ AWS_CASES: Mapping[str, AwsValues] = {
         canary="Linear10PercentEvery2Minutes",
         tracing=True,
         reserved_concurrency=20,
-        throttle_rate=500,
-        throttle_burst=1000,
         log_retention_days=365,
         environment={"GREETING": 'yes: "no"\n', "LEVEL": "1.0"},
-        tags={"team": "on", "cost centre": "0042"},
     ),
 }
 
