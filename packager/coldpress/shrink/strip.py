@@ -6,7 +6,7 @@ raises, is undone and its step says why.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from onnx import ModelProto
@@ -32,11 +32,12 @@ from coldpress.shrink.value_info import drop_value_info
 __all__ = ["LOSSLESS", "WITHIN_ROUNDING", "Pass", "Step", "StripResult", "strip"]
 
 Pass = Callable[[Draft], int]
+_INPUTS = "initialisers listed as inputs"
 
 LOSSLESS: tuple[tuple[str, Pass], ...] = (
     ("documentation", drop_documentation),
     ("unused functions", drop_unused_functions),
-    ("initialisers listed as inputs", modernize_inputs),
+    (_INPUTS, modernize_inputs),
     ("constants to initialisers", hoist_constants),
     ("plain integers", pack_tensors),
     ("identities", drop_identities),
@@ -65,7 +66,10 @@ _MOST_ROUNDS = 4
 
 @dataclass(frozen=True)
 class Step:
-    """What one pass did: how many things it changed and the bytes that saved; ``note`` says why when it was undone."""
+    """What one pass did: how many things it changed and the bytes that saved.
+
+    ``note`` says why the pass was undone, or what a caller of the model can no longer do.
+    """
 
     name: str
     count: int
@@ -113,6 +117,8 @@ def strip(model: ModelProto, passes: Sequence[tuple[str, Pass]] = LOSSLESS) -> S
                 changed = changed or bool(step.count)
         if not changed:
             break
+    if model.ir_version >= 4 and (moved := steps.get(_INPUTS)) and not moved.note:
+        steps[_INPUTS] = replace(moved, note="callers can no longer override these defaults")
     if size > started or not any(step.count for step in steps.values()):
         return StripResult(model, tuple(step for step in steps.values() if step.note))
     return StripResult(draft.restore(), tuple(steps.values()))

@@ -280,6 +280,8 @@ class TestAgesOfModels:
                      [value("x"), value("w")], weights=[tensor("w", X)], opset=8, ir=ir)  # fmt: skip
         result = strip(made)
         assert (len(result.model.graph.node), len(result.model.graph.input)) == (1, 1)
+        # Before version 4 no caller could override a weight, so nothing was lost.
+        assert any("no longer override" in step.note for step in result.steps) == (ir >= 4)
         assert same_bits(answers(made, {"x": X}), answers(result.model, {"x": X}))
 
 
