@@ -1,20 +1,22 @@
 """The forms in which one model can ship, built as files that are the same every time."""
 
+import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coldpress.errors import ModelError
-from coldpress.model import model_files
+from coldpress.model import model_files, read_model, write_model
 from coldpress.ort_format import canonical
+from coldpress.settle import graphs_of, settle
 from coldpress.trial import Opening, try_model
 from coldpress.unplanned import hide_shapes
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import ModelProto
 
 __all__ = ["FORMS", "Form", "build_forms", "cpu_flags", "host_runs"]
 
@@ -77,7 +79,7 @@ def build_forms(model: Path, folder: Path, names: tuple[str, ...], *, threads: i
     """Build the forms called ``names`` in ``folder``, simplest first; those of ORT format share one file."""
     folder.mkdir(parents=True, exist_ok=True)
     first, *others = model_files(model)
-    sidecars = {str(other.resolve().relative_to(first.resolve().parent)): other for other in others}
+    sidecars = {Path(os.path.relpath(other, first.parent)).as_posix(): other for other in others}
     builder = _Builder(model, folder, library)
     for name in (name for name in FORMS if name in names):
         cpu: tuple[str, ...] = ()
@@ -115,8 +117,8 @@ class _Builder:
 
     def optimized(self, file: Path) -> tuple[str, ...]:
         """Write the model optimised at ``extended``, the last level whose result does not depend on the CPU."""
-        self._save(self._model, file, "extended")
-        _settle(file)
+        self._save(self._whole_model(), file, "extended")
+        settle(file)
         return ()
 
     def ort(self, file: Path) -> tuple[str, ...]:
@@ -144,8 +146,8 @@ class _Builder:
         return cpu
 
     def _make_ort(self, file: Path) -> tuple[str, ...]:
-        self._save(self._model, self._whole, "all")
-        cpu = _bound_to(_settle(self._whole))
+        self._save(self._whole_model(), self._whole, "all")
+        cpu = _bound_to(settle(self._whole))
         self._convert(self._whole, file)
         return cpu
 
@@ -154,31 +156,22 @@ class _Builder:
         self._save(model, file, "disabled", {"session.save_model_format": "ORT"})
         file.write_bytes(canonical(file.read_bytes()))
 
+    def _whole_model(self) -> Path:
+        """Return the model as one file: ONNX Runtime saves references to external data that lead nowhere."""
+        if len(model_files(self._model)) == 1:
+            return self._model
+        single = self._folder / "single.onnx"
+        if not single.exists():
+            write_model(read_model(self._model), single)
+        if len(model_files(single)) > 1:
+            raise ModelError("it is too large for one file")
+        return single
+
     def _save(self, model: Path, file: Path, level: str, config: Mapping[str, str] | None = None) -> None:
         opening = Opening(1, level, optimized_path=str(file), config=tuple((config or {}).items()))
         try_model(model, opening, library=self._library)
         if not file.exists():
             raise ModelError(f"ONNX Runtime wrote no {file.name} for {model.name}.")
-
-
-def _settle(file: Path) -> "ModelProto":
-    """Drop operators' names, which ONNX Runtime makes up anew at every save, and remarks; return the model."""
-    import onnx
-
-    model = onnx.load(file)
-    for graph in (model.graph, *(function for function in model.functions)):
-        _forget_names(graph)
-    file.write_bytes(model.SerializeToString(deterministic=True))
-    return model
-
-
-def _forget_names(graph: "GraphProto | Any") -> None:
-    for node in graph.node:
-        node.ClearField("name")
-        node.ClearField("doc_string")
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-                _forget_names(inner)
 
 
 def _bound_to(model: "ModelProto") -> tuple[str, ...]:
@@ -187,7 +180,7 @@ def _bound_to(model: "ModelProto") -> tuple[str, ...]:
     Weights of convolutions laid out in blocks of channels fit one width of vector registers and no other, and the
     manifest can say which flags a CPU must have, but not which it must not have.
     """
-    if not any(node.domain == _BLOCKED for node in _nodes(model.graph)):
+    if not any(node.domain == _BLOCKED for graph in graphs_of(model.graph) for node in graph.node):
         return ()
     flags = cpu_flags()
     if not all(flag in flags for flag in _FLAGS):
@@ -196,11 +189,3 @@ def _bound_to(model: "ModelProto") -> tuple[str, ...]:
             f"pack on a machine with {_FLAGS[-1]} to have this form"
         )
     return _FLAGS
-
-
-def _nodes(graph: "GraphProto") -> "Iterator[Any]":
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-                yield from _nodes(inner)

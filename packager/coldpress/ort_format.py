@@ -109,7 +109,8 @@ class _Rewriter:
         resolver = self._kernel_types(self._child(self.session, _KERNEL_TYPES))
         root = writer.write(_Table((version, _Place(self.model), None, resolver)))
         pack_into("<I", writer.out, 0, root)
-        writer.out += bytes((self.start - len(writer.out)) % _ALIGNMENT)
+        # Things are aligned as seen from the end, and the whole is a multiple of the strictest alignment.
+        writer.out += bytes(-(len(writer.out) + len(self.old) - self.start) % _ALIGNMENT)
         shift = len(writer.out) - self.start
         for here, place in writer.places:
             pack_into("<I", writer.out, here, place + shift - here)
