@@ -37,7 +37,7 @@ def describe_foreign(data: bytes, suffix: str) -> str:
     if (text := _text(data)) is not None:
         return text
     # An ONNX file opens with field 1, a varint: the IR version.
-    if data[:1] == b"\x08" and 0 < data[1:2][0] <= 20 if len(data) > 1 else False:
+    if len(data) > 1 and data[0] == 8 and 0 < data[1] <= 20:
         return (
             f"starts like an ONNX model and breaks off or is damaged ({len(data)} bytes); export or download it again"
         )
