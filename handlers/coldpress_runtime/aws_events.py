@@ -128,7 +128,7 @@ def encode(kind: str, event: Any, response: Response) -> Any:
     """Turn a response into what AWS expects from this kind of event."""
     if kind in {"direct", "ping"} and response.is_json:
         return json.loads(response.body)
-    text = response.is_json or response.headers.get("Content-Type", "").startswith("text/")
+    text = not response.body or response.is_json or response.headers.get("Content-Type", "").startswith("text/")
     reply: Event = {
         "statusCode": response.status,
         "headers": response.headers,

@@ -66,6 +66,18 @@ def test_load_balancers_with_multi_value_headers_get_lists(handler):
     assert "headers" not in reply
 
 
+def test_options(handler):
+    event = _event("http_api_get")
+    event["requestContext"]["http"]["method"] = "OPTIONS"
+    reply = handler(event, _CONTEXT)
+    assert reply == {
+        "statusCode": 204,
+        "headers": {"Allow": "GET, HEAD, OPTIONS"},
+        "body": "",
+        "isBase64Encoded": False,
+    }
+
+
 def test_a_get(handler):
     assert json.loads(handler(_event("http_api_get"), _CONTEXT)["body"]) == {"live": True}
 
