@@ -8,6 +8,7 @@ from typing import Any
 from onnx import ModelProto
 
 from coldpress.console import progress
+from coldpress.errors import ModelError, SamplesError
 from coldpress.model import model_files, write_model
 from coldpress.plan import Plan
 from coldpress.reference import Difference, Reference, compare_outputs
@@ -45,13 +46,8 @@ def shrink(plan: Plan, original: ModelProto, reference: Reference, samples: Samp
         with progress("strip what no answer needs"):
             result = strip(original)
             write_model(result.model, path)
-            difference = _difference(reference, Reference(path), samples)
+            why_not = _why_not(reference, path, samples, size)
         stripped = _bytes(path)
-        why_not = ""
-        if not difference.equal:
-            why_not = f"answers differ by up to {difference.max_abs:.3g}"
-        elif stripped > size:
-            why_not = f"it is larger, {stripped:,} bytes instead of {size:,}"
         steps = [step.to_json() for step in result.steps]
         candidate = {"recipe": ["strip"], "bytes": stripped, "accepted": not why_not, "why_not": why_not}
         candidates = [candidate | {"steps": steps}]
@@ -64,11 +60,20 @@ def shrink(plan: Plan, original: ModelProto, reference: Reference, samples: Samp
     return Shrunk(path, record, notes)
 
 
-def _difference(before: Reference, after: Reference, samples: SampleSet) -> Difference:
-    result = Difference()
-    for request in samples.requests[:COMPARED]:
-        result = result.join(compare_outputs(before.run(request), after.run(request)))
-    return result
+def _why_not(reference: Reference, path: Path, samples: SampleSet, size: int) -> str:
+    """Say why the model at ``path`` must not take the place of the original, or nothing."""
+    difference = Difference()
+    try:
+        after = Reference(path)
+        for request in samples.requests[:COMPARED]:
+            difference = difference.join(compare_outputs(reference.run(request), after.run(request)))
+    except (ModelError, SamplesError) as error:
+        return f"ONNX Runtime refuses the stripped model ({error})"
+    if not difference.equal:
+        return f"answers differ by up to {difference.max_abs:.3g}"
+    if (stripped := _bytes(path)) > size:
+        return f"it is larger, {stripped:,} bytes instead of {size:,}"
+    return ""
 
 
 def _bytes(model: Path) -> int:
