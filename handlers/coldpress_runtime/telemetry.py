@@ -104,5 +104,8 @@ class Telemetry:
 
 
 def _stdout(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return  # nobody reads any more; the caller shall have the answer all the same

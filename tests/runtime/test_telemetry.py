@@ -1,4 +1,6 @@
+import contextlib
 import json
+import os
 import re
 
 import pytest
@@ -101,6 +103,19 @@ def test_the_metric_line_is_what_powertools_would_write():
     directive["Dimensions"] = [[name for name in names if name != "service"] for names in directive["Dimensions"]]
     values["_aws"]["Timestamp"] = ours["_aws"]["Timestamp"]
     assert values == ours
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_stdout_that_nobody_reads_costs_no_answer(monkeypatch, closed):
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w")
+    if closed:
+        stream.close()
+    monkeypatch.setattr("sys.stdout", stream)
+    Telemetry("digits", {}).record("id", Request("GET", "/"), _response(), 1.0)
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()
 
 
 def test_outside_of_lambda_there_is_no_function_name(monkeypatch):
