@@ -11,14 +11,11 @@ from typing import Any
 
 from moto.apigateway.models import apigateway_backends
 from moto.apigatewayv2.models import apigatewayv2_backends
-from moto.awslambda.models import LambdaFunction, LambdaVersion, lambda_backends
-from moto.cloudformation import parsing
-from moto.cloudformation.exceptions import ValidationError
+from moto.awslambda.models import lambda_backends
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.codedeploy.models import codedeploy_backends
-from moto.core.common_models import CloudFormationModel
 
-__all__ = ["install"]
+__all__ = ["TYPES", "Made", "Wanted"]
 
 
 @dataclass(frozen=True)
@@ -193,121 +190,6 @@ TYPES: dict[str, tuple[str, Callable[[Wanted], Made]]] = {
     "AWS::Lambda::Alias": ("", alias),
     "AWS::S3::BucketPolicy": ("", bucket_policy),
 }
-
-
-def install() -> None:
-    """Teach moto's CloudFormation the types above, and not to pass over what it does not know."""
-    models = [_model(name, *entry) for name, entry in TYPES.items()]
-    original_class = parsing.resource_class_from_type
-
-    def class_or_error(resource_type: str) -> Any:
-        found = original_class(resource_type)
-        if found is None and resource_type not in parsing.NULL_MODELS:
-            raise ValidationError(message=f"the local AWS has no {resource_type}")
-        return found
-
-    parsing.resource_class_from_type = class_or_error
-    parsing.get_model_list.cache_clear()
-    _keep_alive.extend(models)
-
-    # `!If [condition, item, !Ref AWS::NoValue]` in a list leaves no item behind; moto leaves a None.
-    original_clean = parsing.clean_json
-
-    def clean(resource_json: Any, resources_map: Any) -> Any:
-        cleaned = original_clean(resource_json, resources_map)
-        return [item for item in cleaned if item is not None] if isinstance(cleaned, list) else cleaned
-
-    parsing.clean_json = clean
-
-    LambdaVersion.has_cfn_attr = classmethod(lambda _cls, attr: attr == "Version")
-    LambdaVersion.get_cfn_attribute = lambda self, _attr: str(self.version)
-    LambdaFunction.create_from_cloudformation_json = classmethod(_create_function)
-    LambdaFunction.update_from_cloudformation_json = classmethod(_update_function)
-    LambdaFunction.get_code = _code
-
-
-_keep_alive: list[type] = []
-
-
-def _create_function(_cls: Any, name: str, cloudformation_json: Any, account: str, region: str, **_: Any) -> Any:
-    """Make a function with all that the template says of it; moto itself takes seven properties over."""
-    properties = dict(cloudformation_json["Properties"])
-    properties["Tags"] = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
-    return lambda_backends[account][region].create_function({**properties, "FunctionName": name})
-
-
-def _update_function(_cls: Any, original_resource: Any, cloudformation_json: Any, **_: Any) -> Any:
-    properties = cloudformation_json["Properties"]
-    original_resource.update_configuration(properties)
-    original_resource.code = {}  # moto's published versions share it with $LATEST
-    original_resource.update_function_code(properties["Code"])
-    return original_resource
-
-
-_moto_code = LambdaFunction.get_code
-
-
-def _code(function: Any) -> dict[str, Any]:
-    """Say where the code object is: its path in this server's S3, where moto makes an address up."""
-    described = _moto_code(function)
-    described["Code"]["Location"] = f"/{function.code['S3Bucket']}/{function.code['S3Key']}"
-    return described
-
-
-def _model(cloudformation_type: str, name_property: str, make: Callable[[Wanted], Made]) -> type:
-    class Model(CloudFormationModel):
-        __module__ = "local_aws.resources"  # moto keeps its models by the second part of this name
-
-        def __init__(self, made: Made) -> None:
-            self._made = made
-
-        @property
-        def physical_resource_id(self) -> str:
-            return self._made.id
-
-        def get_cfn_attribute(self, attribute: str) -> str:
-            return self._made.attributes[attribute]
-
-        @classmethod
-        def has_cfn_attr(cls, _attr: str) -> bool:
-            return True
-
-        @staticmethod
-        def cloudformation_name_type() -> str:
-            return name_property
-
-        @staticmethod
-        def cloudformation_type() -> str:
-            return cloudformation_type
-
-        @classmethod
-        def create_from_cloudformation_json(
-            cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
-        ) -> Any:
-            return cls(make(Wanted(resource_name, cloudformation_json["Properties"], account_id, region_name, None)))
-
-        @classmethod
-        def update_from_cloudformation_json(
-            cls,
-            original_resource: Any,
-            new_resource_name: str,
-            cloudformation_json: Any,
-            account_id: str,
-            region_name: str,
-        ) -> Any:
-            before = original_resource.physical_resource_id
-            properties = cloudformation_json["Properties"]
-            return cls(make(Wanted(new_resource_name, properties, account_id, region_name, before)))
-
-        @classmethod
-        def delete_from_cloudformation_json(cls, *_: Any) -> None:
-            """Forget it; the server's life is one test session."""
-
-        def is_created(self) -> bool:
-            return True
-
-    Model.__name__ = cloudformation_type.replace("::", "")
-    return Model
 
 
 def _any_method(document: dict[str, Any]) -> str:

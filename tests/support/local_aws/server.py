@@ -11,10 +11,9 @@ from typing import Any
 
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
-import resources
-from moto.cloudformation import parsing, responses
-from moto.cloudformation.models import ChangeSet, CloudFormationBackend
-from moto.cloudformation.parsing import ResourceMap
+import cloudformation
+from moto.cloudformation import responses
+from moto.cloudformation.models import CloudFormationBackend
 from moto.server import ThreadedMotoServer
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
@@ -42,7 +41,7 @@ def _transformed(template: str, parameters: dict[str, Any], region: str) -> str:
 
 def install() -> None:
     """Close the gaps between what the SAM CLI asks of CloudFormation and what moto's does."""
-    resources.install()
+    cloudformation.install()
 
     fetch = responses.get_stack_from_s3_url
 
@@ -59,49 +58,6 @@ def install() -> None:
         return create(self, **wanted)
 
     CloudFormationBackend.create_change_set = create_transformed
-    ChangeSet.apply = _apply
-    ResourceMap.__getitem__ = _up_to_date
-
-
-def _apply(change_set: ChangeSet) -> None:
-    """Apply a change set in the order of the references, as CloudFormation does.
-
-    moto adds what is new before it changes what is there, so that a new version of a function is published with the
-    old version's code; and it forgets to make a new stack's outputs.
-    """
-    stack, template = change_set.stack, change_set.template_dict
-    resources = stack.resource_map
-    names = resources.build_resource_diff(template, change_set.parameters)
-    resources._template, resources.input_parameters = template, change_set.parameters
-    resources.load_mapping()
-    resources.load_parameters()
-    resources.load_conditions()
-    removed = {name: resources._resource_json_map[name] for name in names["Remove"]}
-    resources._resource_json_map = template["Resources"]
-    resources.outdated = set(names["Modify"])
-    for name in names["Add"] + names["Modify"]:
-        _ = resources[name]
-    for name, declared in removed.items():
-        if name in resources._parsed_resources and declared.get("DeletionPolicy") != "Retain":
-            resources._delete_resource(resources._parsed_resources.pop(name), declared)
-    stack.template_dict = template
-    stack.output_map = stack._create_output_map()
-
-
-_get_resource = ResourceMap.__getitem__
-
-
-def _up_to_date(resources: ResourceMap, name: str) -> Any:
-    """Look a resource up; one that a change set changes is changed first, and what it refers to before that."""
-    outdated = getattr(resources, "outdated", set())
-    if name in outdated:
-        outdated.discard(name)
-        changed = parsing.parse_and_update_resource(
-            name, resources._resource_json_map[name], resources, resources._account_id, resources._region_name
-        )
-        if changed is not None:  # else moto cannot change one of this type, and it stays as it was
-            resources._parsed_resources[name] = changed
-    return _get_resource(resources, name)
 
 
 def main() -> None:
