@@ -137,5 +137,5 @@ def test_nothing_grows(setup):
         timeout=max(280, RUNS / 50),
     )
     assert done.returncode == 0, done.stderr
-    # An ORT value alone is over 100 bytes; the allocator's own wandering stays well below.
-    assert float(done.stdout) < 40, f"{done.stdout.strip()} bytes a run"
+    # The allocator wanders by up to a megabyte once; a leak, 16 bytes at least, grows with every run.
+    assert float(done.stdout) < 15 + 120_000 / RUNS, f"{done.stdout.strip()} bytes a run"
