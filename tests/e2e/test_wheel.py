@@ -34,7 +34,8 @@ def test_a_model_packs_from_an_installed_wheel(wheel, digits, tmp_path):
     # The checkout's editable install stays out: only the unpacked wheel is on the path before the dependencies.
     code = (
         "import sys; sys.path.insert(0, sys.argv.pop(1));"
-        "import coldpress, coldpress_runtime; assert sys.path[0] in coldpress.__file__ and sys.path[0] in coldpress_runtime.__file__;"
+        "import coldpress, coldpress_runtime;"
+        "assert all(sys.path[0] in module.__file__ for module in (coldpress, coldpress_runtime));"
         "from coldpress.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     command = [
