@@ -38,6 +38,7 @@ class ModelConfig:
     source: Path | None = None
     name: str | None = None
     version: str = "1"
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class FunctionConfig:
     timeout_s: int = field(default=30, metadata={"at_least": 1})
     hooks: Path | None = None
     requirements: tuple[str, ...] = ()  # what the hooks import, as pip would write it: "numpy==2.5.5"
+    environment: Mapping[str, str] = field(default_factory=dict)  # variables that the hooks read
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,10 @@ def _value(hint: Any, value: Any, where: str, base: Path, limits: Mapping[str, i
         if not isinstance(value, list | tuple):
             raise ConfigError(f'`{where}` holds {value!r}; expected a list, such as ["a", "b"].')
         return tuple(_value(get_args(hint)[0], item, f"{where}[{i}]", base, limits) for i, item in enumerate(value))
+    if get_origin(hint) is Mapping:
+        if not isinstance(value, dict):
+            raise ConfigError(f"`{where}` holds {value!r}; expected a table of names and texts.")
+        return {key: _value(get_args(hint)[1], item, f"{where}.{key}", base, limits) for key, item in value.items()}
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise ConfigError(f"`{where}` holds {value!r}; expected one of {', '.join(map(repr, get_args(hint)))}.")

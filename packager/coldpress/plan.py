@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coldpress.config import NAME, AwsConfig, Config
+from coldpress.config import NAME, Config
 from coldpress.errors import ConfigError
+from coldpress.render_aws import AwsValues
 
 __all__ = ["REPORT", "Plan", "make_plan"]
 
@@ -35,7 +36,7 @@ class Plan:
     hooks: Path | None
     requirements: tuple[str, ...]
     form: str | None
-    aws: AwsConfig
+    aws: AwsValues
 
     @property
     def threads(self) -> int:
@@ -81,7 +82,30 @@ def make_plan(config: Config, target: str, out: Path | None, form: str | None = 
         hooks=function.hooks,
         requirements=function.requirements,
         form=form,
-        aws=config.targets.aws,
+        aws=_aws_values(config, name),
+    )
+
+
+def _aws_values(config: Config, name: str) -> AwsValues:
+    """Gather what the templates need, which also checks it: a misspelt canary must not cost a whole pack."""
+    function, aws = config.function, config.targets.aws
+    return AwsValues(
+        name=name,
+        version=config.model.version,
+        description=config.model.description,
+        python=function.python,
+        architecture=function.architecture,
+        memory_mb=function.memory_mb,
+        timeout_s=function.timeout_s,
+        environment=function.environment,
+        auth=aws.auth,
+        jwt_issuer=aws.jwt_issuer or None,
+        jwt_audience=aws.jwt_audience,
+        snapstart=aws.snapstart,
+        canary=aws.canary,
+        tracing=aws.tracing,
+        reserved_concurrency=aws.reserved_concurrency,
+        log_retention_days=aws.log_retention_days,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from coldpress.bundle.swap import fresh_folder
 from coldpress.plan import REPORT, Plan
 from coldpress.render import write_files
-from coldpress.render_aws import AwsValues, render_aws
+from coldpress.render_aws import render_aws
 
 __all__ = ["publish"]
 
@@ -25,33 +25,13 @@ def publish(plan: Plan, archive: Path, report: Mapping[str, Any]) -> None:
     Raises:
         BundleError: The folder cannot be written; it is then as it was.
     """
-    files = render_aws(_aws_values(plan)) | {REPORT: _lasting(report)}
+    files = render_aws(plan.aws) | {REPORT: _lasting(report)}
     with fresh_folder(plan.out) as folder:
         shutil.copyfile(archive, folder / "function.zip")
         write_files(files, folder)
         if (plan.out / "samconfig.toml").is_file():
             # `sam deploy --guided` keeps its answers there; they are the user's.
             shutil.copyfile(plan.out / "samconfig.toml", folder / "samconfig.toml")
-
-
-def _aws_values(plan: Plan) -> AwsValues:
-    aws = plan.aws
-    return AwsValues(
-        name=plan.name,
-        version=plan.version,
-        python=plan.python,
-        architecture=plan.architecture,
-        memory_mb=plan.memory_mb,
-        timeout_s=plan.timeout_s,
-        auth=aws.auth,
-        jwt_issuer=aws.jwt_issuer or None,
-        jwt_audience=aws.jwt_audience,
-        snapstart=aws.snapstart,
-        canary=aws.canary,
-        tracing=aws.tracing,
-        reserved_concurrency=aws.reserved_concurrency,
-        log_retention_days=aws.log_retention_days,
-    )
 
 
 def _lasting(value: Any) -> str:

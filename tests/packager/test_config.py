@@ -48,6 +48,8 @@ def test_paths_in_the_file_are_relative_to_the_file(tmp_path):
         ('[targets.aws]\nsnapstart = "yes"\n', "expected true or false"),
         ('[model]\nname = "a/b"\n', "`model.name` holds 'a/b'"),
         ('[model]\nsource = ""\n', "expected a path"),
+        ('[function]\nenvironment = "A=1"\n', "expected a table"),
+        ("[function.environment]\nA = 1\n", "`function.environment.A` holds 1; expected a string"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_may_hold(tmp_path, text, says):
