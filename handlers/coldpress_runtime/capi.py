@@ -1,8 +1,7 @@
 """ONNX Runtime's C API: the functions that we use, by their place in its function table.
 
-The table (``struct OrtApi`` in ``onnxruntime_c_api.h``) only ever grows at its end, so a place is for good. Places were
-read from that header (the last is at byte 3312 of the 3320 of table 24), and every one
-is called by the tests.
+The table (``struct OrtApi`` in ``onnxruntime_c_api.h``) only ever grows at its end, so a place is for good: count the
+members from 0. The last one here is the last of table 24, at byte 3312 of 3320. The tests call every one.
 
 Functions are bound when first used: a ctypes prototype costs about 10 µs, and a cold start uses half of them.
 
