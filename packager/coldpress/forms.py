@@ -24,7 +24,7 @@ __all__ = ["Candidate", "Choice", "choose_form"]
 
 MARGIN = 0.08
 """A form must save this share of a simpler one's cold start."""
-SLOWER = 1.10
+SLOWER = 1.15
 """A warm answer may take this many times the plain file's."""
 HEAVIER = 1.10
 """Peak memory may be this many times the plain file's."""

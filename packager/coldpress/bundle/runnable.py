@@ -53,9 +53,7 @@ class Bundle:
         other = self.foreign or (plan.interpreter is None and minor != plan.python)
         if self.hooks_run and plan.packages and other:
             self.hooks_run = False
-            self.notes.append(
-                "The hooks' packages are for another machine or Python than this one's; nothing imported them."
-            )
+            self.notes.append("The hooks' packages are for another machine or Python, so they were not imported.")
 
     def import_packages(self) -> None:
         """Import every package of the hooks, then the hooks, as the function would; put back what trimming broke.

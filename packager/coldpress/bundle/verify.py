@@ -100,8 +100,11 @@ def verify(plan: TreePlan, tree: Tree, archive: Archive, reference: Reference, s
     trial = _answered(bundle, reference, requests, expected)
     total, portable = trial.difference, 0
     if plan.manifest["portable"] is not None:
-        with bundle.stand_in() as build:
-            total = total.join(_run(bundle, build, reference, requests, expected).difference)
+        try:
+            with bundle.stand_in() as build:
+                total = total.join(_run(bundle, build, reference, requests, expected).difference)
+        except EmulateError as error:
+            raise VerifyError(f"The bundle does not start on other CPUs: {error}") from error
         portable = len(requests)
     verification = Verification(
         samples=len(requests),
