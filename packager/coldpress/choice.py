@@ -18,7 +18,7 @@ from typing import Any
 
 from coldpress.cache import cache_dir
 from coldpress.candidates import FORMS, cpu_flags
-from coldpress.model import model_files
+from coldpress.model.files import model_files
 from coldpress.trial import encode
 
 __all__ = ["Candidate", "Choice", "choice_key", "read_choice", "write_choice"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coldpress.model import model_files, read_graph, read_model
-from coldpress.tensors import type_name
-from coldpress.weights import Weight, iter_weights
+from coldpress.model.files import model_files, read_graph, read_model
+from coldpress.model.tensors import type_name
+from coldpress.model.weights import Weight, iter_weights
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto

@@ -19,18 +19,18 @@ from coldpress.bundle.verify import Verification, verify
 from coldpress.bundle.wheels import Engine, Wheel, engine_library, lock_text, resolve
 from coldpress.cache import cache_dir
 from coldpress.console import progress
-from coldpress.engine_check import check_opens
-from coldpress.fit import Fit, check_fit
+from coldpress.fit.sizes import measure_sizes
+from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms import Choice, choose_form
 from coldpress.interpreters import find_interpreter
-from coldpress.model import read_model
+from coldpress.model.engine_check import check_opens
+from coldpress.model.files import read_model
 from coldpress.plan import Plan
 from coldpress.publish import publish
 from coldpress.quality import Quality, measure_quality
 from coldpress.reference import Reference
 from coldpress.samples import load_samples
 from coldpress.shrink.lossless import shrink
-from coldpress.sizes import measure_sizes
 from coldpress.synthesis import synthesize
 from coldpress.warmup import warmup_record
 from coldpress_runtime.manifest import Manifest

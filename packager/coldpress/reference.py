@@ -97,6 +97,7 @@ class Reference:
 
     def _run_raw(self, inputs: Mapping[str, Any], options: Any) -> dict[str, Any]:
         import numpy as np
+
         ort = onnxruntime()
 
         make = ort.OrtValue.ortvalue_from_numpy_with_onnx_type

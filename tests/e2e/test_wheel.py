@@ -23,7 +23,7 @@ def test_the_wheel_holds_both_packages_the_templates_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"coldpress", "coldpress_runtime"}
     assert "coldpress/_templates/aws/template.yaml" in names
-    assert "coldpress/limits.toml" in names
+    assert "coldpress/fit/limits.toml" in names
     assert "coldpress/bundle/engine.toml" in names
 
 

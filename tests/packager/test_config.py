@@ -53,7 +53,7 @@ def test_paths_in_the_file_are_relative_to_the_file(tmp_path):
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_may_hold(tmp_path, text, says):
-    with pytest.raises(ConfigError, match=".*") as caught:
+    with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, text))
     assert says in str(caught.value)
 

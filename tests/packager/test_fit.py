@@ -6,9 +6,9 @@ import zipfile
 import pytest
 
 from coldpress.errors import BundleError, FitError
-from coldpress.fit import check_fit
-from coldpress.limits import provider
-from coldpress.sizes import Entry, Sizes, kind_of, measure_sizes
+from coldpress.fit.limits import provider
+from coldpress.fit.sizes import Entry, Sizes, kind_of, measure_sizes
+from coldpress.fit.verdict import check_fit
 
 MB = 1_000_000
 LIMIT = 262_144_000

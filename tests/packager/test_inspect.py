@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tests.support import models
-from tests.support.graphs import constant, graph, model, node, tensor, value
 
 from coldpress.cli import main
 from coldpress.inspect import inspect_model
+from tests.support import models
+from tests.support.graphs import constant, graph, model, node, tensor, value
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 BIG = np.arange(300, dtype=np.float32).reshape(3, 100)

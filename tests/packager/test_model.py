@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from tests.support.graphs import answers, graph, model, node, same_bits, tensor, value
 
-from coldpress import external_data
-from coldpress import model as model_module
 from coldpress.errors import ModelError
-from coldpress.model import MAX_IR, MAX_OPSET, check_runs, model_files, read_model, write_model
+from coldpress.model import external_data
+from coldpress.model import files as model_module
+from coldpress.model.files import MAX_IR, MAX_OPSET, check_runs, model_files, read_model, write_model
+from tests.support.graphs import answers, graph, model, node, same_bits, tensor, value
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 GOOD = model([node("Add", ["x", "w"], ["y"])], weights=[tensor("w", X)])

@@ -4,11 +4,11 @@ import stat
 import zipfile
 
 import pytest
-from tests.support.wheels import make_wheel
 
 from coldpress.bundle.packages import install
 from coldpress.bundle.wheels import Wheel, sha256_of
 from coldpress.errors import BundleError
+from tests.support.wheels import make_wheel
 
 
 def _wheel(path):

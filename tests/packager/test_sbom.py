@@ -6,12 +6,12 @@ from importlib.resources import files
 
 import jsonschema_rs
 import pytest
-from tests.support.wheels import make_wheel
 
 from coldpress import __version__
 from coldpress.bundle.sbom import bill_of_materials
 from coldpress.bundle.wheels import Wheel, engine_library, engine_pins, sha256_of
 from coldpress.cache import cache_dir
+from tests.support.wheels import make_wheel
 
 MANIFEST = {"name": "digits", "version": "3"}
 

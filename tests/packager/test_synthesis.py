@@ -2,11 +2,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tests.support.models import fetch, names
 
 from coldpress.errors import SamplesError
 from coldpress.reference import Reference, compare_outputs
 from coldpress.synthesis import synthesize
+from tests.support.models import fetch, names
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.wheels import make_wheel
 
 from coldpress._resources import runtime_root
 from coldpress.bundle.archive import write_zip
@@ -15,8 +14,9 @@ from coldpress.bundle.trim import restore
 from coldpress.bundle.wheels import Wheel, engine_library, sha256_of
 from coldpress.cache import cache_dir
 from coldpress.errors import BundleError
+from coldpress.fit.sizes import measure_sizes
 from coldpress.interpreters import find_interpreter
-from coldpress.sizes import measure_sizes
+from tests.support.wheels import make_wheel
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 

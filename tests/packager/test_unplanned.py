@@ -5,9 +5,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, shape_inference
-from tests.support.models import feeds, fetch
 
 from coldpress.unplanned import hide_shapes
+from tests.support.models import feeds, fetch
 
 
 def model(nodes, inputs, outputs, *, opset=17, weights=()):

@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.wheels import make_wheel, only_from
 
 from coldpress.bundle.pip import Target
 from coldpress.bundle.wheels import engine_library, engine_pins, lock_text, resolve, sha256_of
 from coldpress.errors import ResolveError
+from tests.support.wheels import make_wheel, only_from
 
 ON_LINUX_X86 = sys.platform == "linux" and platform.machine() == "x86_64"
 

@@ -5,6 +5,7 @@ import json
 import tracemalloc
 
 import pytest
+
 from tests.support.http import ask, infer, predict
 from tests.support.tiny import open_service
 

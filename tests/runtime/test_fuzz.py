@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.http import predict
-from tests.support.tiny import open_service, write_bundle
 
 from coldpress_runtime.aws_lambda import make_handler
 from coldpress_runtime.errors import RequestError
 from coldpress_runtime.http import Request
+from tests.support.http import predict
+from tests.support.tiny import open_service, write_bundle
 
 _REFUSALS = {400, 404, 405, 413, 415}
 _EVENTS = [

@@ -6,6 +6,7 @@ from jsonschema_rs import Draft202012Validator
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
+
 from tests.support.http import get, infer, predict, wsgi
 from tests.support.tiny import MODELS, open_service
 

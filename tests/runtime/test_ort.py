@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
-from tests.support import models
-from tests.support.build import binding, build, lean, same, tensor
 
 from coldpress_runtime.ort import Session, SessionOptions, ValueInfo
 from coldpress_runtime.tensor import BY_ONNX, Tensor
+from tests.support import models
+from tests.support.build import binding, build, lean, same, tensor
 
 
 def identity(kind, opset=18):

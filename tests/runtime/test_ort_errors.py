@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
-from tests.support import models
-from tests.support.build import build, tensor
 
 from coldpress_runtime.errors import LoadError, RunError
 from coldpress_runtime.ort import Session, SessionOptions
 from coldpress_runtime.refused import plain
 from coldpress_runtime.tensor import Tensor
+from tests.support import models
+from tests.support.build import build, tensor
 
 TABLE = build(
     [helper.make_node("Gather", ["table", "i"], ["row"]), helper.make_node("Add", ["row", "x"], ["y"])],

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto as T
 from onnx import helper
-from tests.support.build import build, tensor
 
 from coldpress_runtime.errors import RunError
 from coldpress_runtime.ort import Session
 from coldpress_runtime.tensor import Tensor
+from tests.support.build import build, tensor
 
 
 @pytest.fixture

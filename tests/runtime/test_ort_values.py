@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto as T
 from onnx import helper
-from tests.support import models
-from tests.support.build import alike, binding, build, lean, same, tensor
 
 from coldpress_runtime.errors import RunError
 from coldpress_runtime.ort import Session
 from coldpress_runtime.tensor import DTYPES, Tensor
+from tests.support import models
+from tests.support.build import alike, binding, build, lean, same, tensor
 
 NUMERIC = [dtype for dtype in DTYPES.values() if dtype.code]
 

@@ -3,12 +3,12 @@ import struct
 
 import numpy as np
 import pytest
-from tests.support.http import ask, get, infer, predict
-from tests.support.tiny import open_service
 
 from coldpress_runtime.plain_json import encode_predict
 from coldpress_runtime.protocol import InferRequest, encode_infer
 from coldpress_runtime.tensor import Tensor
+from tests.support.http import ask, get, infer, predict
+from tests.support.tiny import open_service
 
 
 @pytest.fixture(scope="module")

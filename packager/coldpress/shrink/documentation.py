@@ -4,9 +4,9 @@ from typing import Any
 
 from onnx import GraphProto, ModelProto
 
+from coldpress.model.tensors import iter_tensors
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.scopes import scopes
-from coldpress.tensors import iter_tensors
 
 __all__ = ["drop_documentation"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from coldpress.tensors import iter_tensors
+from coldpress.model.tensors import iter_tensors
 
 __all__ = ["Draft"]
 

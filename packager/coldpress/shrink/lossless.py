@@ -9,7 +9,7 @@ from onnx import ModelProto
 
 from coldpress.console import progress
 from coldpress.errors import ModelError, SamplesError
-from coldpress.model import model_files, write_model
+from coldpress.model.files import model_files, write_model
 from coldpress.plan import Plan
 from coldpress.reference import Difference, Reference, compare_outputs
 from coldpress.samples import SampleSet

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from tests.support.graphs import answers, constant, graph, model, node, same_bits, tensor, value
 
 from coldpress.shrink.common_nodes import merge_common_nodes
 from coldpress.shrink.dead_code import drop_dead_nodes, drop_unused_functions, drop_unused_initializers
@@ -21,6 +20,7 @@ from coldpress.shrink.no_ops import drop_no_ops
 from coldpress.shrink.pack_tensors import pack_tensors
 from coldpress.shrink.scopes import unique_names
 from coldpress.shrink.value_info import drop_value_info
+from tests.support.graphs import answers, constant, graph, model, node, same_bits, tensor, value
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3) - 2
 FEEDS = {"x": X}

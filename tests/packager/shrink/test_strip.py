@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from tests.support import models
-from tests.support.graphs import answers, constant, graph, model, node, same_bits, tensor, value
 
 from coldpress.shrink.strip import LOSSLESS, WITHIN_ROUNDING, strip
+from tests.support import models
+from tests.support.graphs import answers, constant, graph, model, node, same_bits, tensor, value
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3) - 2
 INT = np.int64

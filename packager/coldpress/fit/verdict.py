@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from coldpress.errors import FitError
-from coldpress.limits import Limit, Provider, provider
-from coldpress.sizes import Sizes
+from coldpress.fit.limits import Limit, Provider, provider
+from coldpress.fit.sizes import Sizes
 
 __all__ = ["Fit", "Use", "check_fit"]
 

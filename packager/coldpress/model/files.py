@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coldpress.engine_check import check_opens
 from coldpress.errors import ModelError
-from coldpress.external_data import External, external_of, inline_external, spill_to_sidecar
-from coldpress.foreign import describe_foreign
-from coldpress.tensors import declared_bytes, iter_tensors, stored_bytes
+from coldpress.model.engine_check import check_opens
+from coldpress.model.external_data import External, external_of, inline_external, spill_to_sidecar
+from coldpress.model.foreign import describe_foreign
+from coldpress.model.tensors import declared_bytes, iter_tensors, stored_bytes
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto

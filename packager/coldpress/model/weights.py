@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from coldpress.tensors import declared_bytes, stored_bytes, type_name
+from coldpress.model.tensors import declared_bytes, stored_bytes, type_name
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto

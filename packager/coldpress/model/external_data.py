@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from coldpress.errors import ModelError
-from coldpress.tensors import declared_bytes, iter_tensors, stored_bytes
+from coldpress.model.tensors import declared_bytes, iter_tensors, stored_bytes
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
