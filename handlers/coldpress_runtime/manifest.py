@@ -76,8 +76,8 @@ class Engine(Record):
 class Model(Record):
     """A model file and how to open it.
 
-    ``cpu`` lists the flags of ``/proc/cpuinfo`` that the file needs, because it was optimised for them; an empty
-    list means that every CPU will do.
+    ``cpu`` lists the flags of ``/proc/cpuinfo`` that the file needs, because it was optimised for them, and those that
+    must not be there, with ``!`` before them; an empty list means that every CPU will do.
     """
 
     __slots__ = ("path", "sha256", "optimization", "mapped", "prepacking", "cpu")  # noqa: RUF023

@@ -20,7 +20,7 @@ _FIRST = 1 << 14  # the flags of the first core are within the first 16 KiB; the
 
 
 def lacks(needed: tuple[str, ...], cpuinfo: str = _CPUINFO) -> list[str]:
-    """Which of the needed CPU flags this machine does not show.
+    """Which of the needed CPU flags this machine does not show, and which with ``!`` before them it does.
 
     Another architecture shows none of them, and neither does a system without ``/proc/cpuinfo``: what cannot be
     shown is taken as lacking, because a wrong guess ends the process with an illegal instruction.
@@ -38,7 +38,7 @@ def lacks(needed: tuple[str, ...], cpuinfo: str = _CPUINFO) -> list[str]:
         if key.strip() in {b"flags", b"Features"}:  # x86 and Arm
             flags.update(value.split())
             break
-    return [flag for flag in needed if flag.encode() not in flags]
+    return [flag for flag in needed if (flag.lstrip("!").encode() in flags) == flag.startswith("!")]
 
 
 def warmup_inputs(warmup: Warmup, root: str) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coldpress.errors import ModelError
-from coldpress.model import model_files, read_model, write_model
+from coldpress.model.files import model_files, read_model, write_model
 from coldpress.ort_format import canonical
 from coldpress.settle import graphs_of, settle
 from coldpress.trial import Opening, try_model
@@ -26,8 +26,8 @@ format, fully optimised, mapped into memory; the same, read; mapped, and its sha
 (``coldpress.unplanned``); mapped, and its weights not laid out again for kernels."""
 
 _BLOCKED = "com.microsoft.nchwc"
-_FLAGS = ("avx2", "fma", "avx512f")
-"""What MLAS asks of an x86 CPU before it cuts channels in blocks of 16 (core/mlas/lib/platform.cpp); else it is 8."""
+_NEEDED, _WIDE = ("avx2", "fma"), "avx512f"
+"""MLAS cuts channels in blocks of 16 on x86 CPUs with AVX-512, else of 8 (core/mlas/lib/platform.cpp)."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Form:
         file: The model's file.
         sidecars: Files beside it, by their path relative to its folder.
         opening: How to open it.
-        cpu: Flags of ``/proc/cpuinfo`` that it needs; empty: any CPU of the architecture will do.
+        cpu: Flags of ``/proc/cpuinfo`` that it needs, or with ``!`` must not meet; empty: any CPU will do.
         refused: Why it could not be built or must not ship; empty when it may.
     """
 
@@ -175,17 +175,14 @@ class _Builder:
 
 
 def _bound_to(model: "ModelProto") -> tuple[str, ...]:
-    """Return the CPU flags that a fully optimised model is bound to.
+    """Return the CPU flags that a fully optimised model is bound to; ``!`` before one that the CPU must not have.
 
-    Weights of convolutions laid out in blocks of channels fit one width of vector registers and no other, and the
-    manifest can say which flags a CPU must have, but not which it must not have.
+    Weights of convolutions are laid out in blocks of channels, and a CPU that uses blocks of another size would take
+    them for something else.
     """
     if not any(node.domain == _BLOCKED for graph in graphs_of(model.graph) for node in graph.node):
         return ()
     flags = cpu_flags()
-    if not all(flag in flags for flag in _FLAGS):
-        raise ModelError(
-            "fully optimised, it is bound to CPUs with vectors as wide as this machine's and no wider; "
-            f"pack on a machine with {_FLAGS[-1]} to have this form"
-        )
-    return _FLAGS
+    if not flags.issuperset(_NEEDED):
+        raise ModelError("fully optimised, it is bound to CPUs like this machine's, and no flags tell which these are")
+    return (*_NEEDED, _WIDE if _WIDE in flags else f"!{_WIDE}")

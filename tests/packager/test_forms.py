@@ -7,24 +7,25 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from tests.support.models import feeds, fetch
-from tests.support.tiny import MODELS
 
 from coldpress.bundle.wheels import engine_library
 from coldpress.cache import cache_dir
 from coldpress.candidates import FORMS, Form, build_forms, cpu_flags, host_runs
 from coldpress.errors import ConfigError, ModelError
-from coldpress.forms import GROWTH_BYTES, _best, _choice, _Tried, choose_form
+from coldpress.forms import GROWTH_BYTES, ROOM_BYTES, _best, _choice, _Tried, choose_form
 from coldpress.ort_format import canonical
 from coldpress.reference import Difference, Reference, compare_outputs
 from coldpress.samples import SampleSet
 from coldpress.synthesis import synthesize
 from coldpress.trial import Opening, Trial, try_model
 from coldpress_runtime.manifest import Model
+from coldpress_runtime.warmup import lacks
+from tests.support.models import feeds, fetch
+from tests.support.tiny import MODELS
 
 HERE = next(a for a in ("x86_64", "arm64") if host_runs(a))
 ELSEWHERE = {"x86_64": "arm64", "arm64": "x86_64"}[HERE]
-BLOCKS = {"avx2", "fma", "avx512f"} <= cpu_flags()
+BLOCKS = {"avx2", "fma"} <= cpu_flags()
 
 
 @pytest.fixture(autouse=True)
@@ -116,26 +117,41 @@ def test_a_form_that_is_asked_for_ships_and_answers_to_the_bit(tiny, engine, tmp
     assert compare_outputs(reference.run(requests[0]), got.answers[0]).equal
 
 
-@pytest.mark.skipif(not BLOCKS, reason="this CPU's vectors are too narrow for blocks of 16 channels")
-def test_a_form_bound_to_wide_vectors_says_so_and_ships_with_a_portable_one(engine, tmp_path):
+@pytest.mark.skipif(not BLOCKS, reason="this CPU is not one whose blocks of channels are known")
+def test_a_form_bound_to_a_kind_of_cpu_says_so_and_ships_with_a_portable_one(engine, tmp_path):
     model = conv(tmp_path / "conv.onnx")
     choice = choose(model, engine, tmp_path / "work", wanted="ort-mapped")
-    assert choice.model["cpu"] == ["avx2", "fma", "avx512f"]
+    assert choice.model["cpu"] == ["avx2", "fma", "avx512f" if "avx512f" in cpu_flags() else "!avx512f"]
     assert choice.portable["cpu"] == []
     assert choice.portable["path"] == "model/portable.onnx"
     assert set(choice.files) == {"model/model.ort", "model/portable.onnx"}
     assert choice.files["model/portable.onnx"] == model
+    assert lacks(tuple(choice.model["cpu"])) == []
 
 
-@pytest.mark.skipif(not BLOCKS, reason="this CPU's vectors are too narrow for blocks of 16 channels")
-def test_without_wide_vectors_a_bound_form_is_refused(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr("coldpress.candidates.cpu_flags", lambda: frozenset({"avx2", "fma"}))
+@pytest.mark.parametrize(
+    ("flags", "cpu"),
+    [
+        ({"avx2", "fma", "avx512f"}, ("avx2", "fma", "avx512f")),
+        ({"avx2", "fma"}, ("avx2", "fma", "!avx512f")),
+        ({"asimd"}, None),
+    ],
+)
+def test_a_bound_form_opens_on_its_own_kind_of_cpu_only(engine, tmp_path, monkeypatch, flags, cpu):
+    if not BLOCKS:
+        pytest.skip("this CPU is not one whose blocks of channels are known")
+    monkeypatch.setattr("coldpress.candidates.cpu_flags", lambda: frozenset(flags))
     model = conv(tmp_path / "conv.onnx")
     forms = {f.name: f for f in build_forms(model, tmp_path / "w", FORMS, threads=1, library=engine.path)}
-    assert "bound to CPUs" in forms["ort-mapped"].refused
     assert not forms["onnx-optimized"].refused
-    with pytest.raises(ModelError, match="bound to CPUs"):
-        choose(model, engine, tmp_path / "work", wanted="ort-mapped")
+    if cpu is None:
+        assert "bound to CPUs" in forms["ort-mapped"].refused
+        return
+    assert forms["ort-mapped"].cpu == cpu
+    (tmp_path / "same").write_text(f"processor : 0\nflags : {' '.join(flags)}\n")
+    (tmp_path / "other").write_text(f"processor : 0\nflags : {' '.join(flags ^ {'avx512f'})}\n")
+    assert lacks(cpu, str(tmp_path / "same")) == []
+    assert lacks(cpu, str(tmp_path / "other")) == [cpu[2]]
 
 
 @pytest.mark.parametrize("form", FORMS[1:])
@@ -252,9 +268,9 @@ def test_among_forms_about_as_quick_the_simplest_wins(tmp_path):
 @pytest.mark.parametrize(
     ("figures", "words"),
     [
-        ({"cold": 50, "warm": 1.5}, "warm answer"),
+        ({"cold": 50, "warm": 1.6}, "warm answer"),
         ({"cold": 50, "peak": 80.0}, "peaks at 80 MB"),
-        ({"cold": 50, "size": 2000 + GROWTH_BYTES}, "MB more, over"),
+        ({"cold": 50, "size": ROOM_BYTES + 1}, "MB more, over"),
         ({"cold": 88, "size": 14_001_000}, "it saves 12.0 ms for 14.0 MB more"),
         ({"cold": 50, "refused": "its answers differ"}, "its answers differ"),
     ],
@@ -263,6 +279,18 @@ def test_a_quicker_form_is_refused_for_a_stated_reason(tmp_path, figures, words)
     choice = decided(tried(tmp_path, "onnx", cold=100), tried(tmp_path, "ort", **figures))
     assert choice.name == "onnx"
     assert words in choice.candidates[1].why_not
+
+
+def test_a_form_may_grow_by_much_while_there_is_room_and_it_pays(tmp_path):
+    plain = tried(tmp_path, "onnx", cold=200)
+    grown = tried(tmp_path, "ort-mapped", cold=60, size=3 * GROWTH_BYTES)
+    assert decided(plain, grown).name == "ort-mapped"
+
+
+def test_a_warm_answer_may_be_slower_by_what_a_cold_start_gains_shared_among_a_hundred(tmp_path):
+    plain = tried(tmp_path, "onnx", cold=200, warm=2.0)
+    assert decided(plain, tried(tmp_path, "ort-mapped", cold=60, warm=3.3)).name == "ort-mapped"
+    assert decided(plain, tried(tmp_path, "ort-mapped", cold=60, warm=3.5)).name == "onnx"
 
 
 def test_a_bound_form_counts_the_bytes_of_its_stand_in_which_is_the_best_of_the_others(tmp_path):
