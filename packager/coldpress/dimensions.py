@@ -8,7 +8,7 @@ from pathlib import Path
 
 from coldpress.signature import Dim, Port, Signature
 
-__all__ = ["plans", "size_of"]
+__all__ = ["plans", "roles", "size_of"]
 
 _IMAGES = (
     (224, 224),
@@ -32,7 +32,7 @@ def plans(signature: Signature, model: Path, numbers: list[int]) -> Iterator[dic
     First one size for all dimensions of a role; then sizes found beside the inputs in the model's own weights and in
     ONNX Runtime's refusals; then these in combination.
     """
-    roles = _roles(signature)
+    role_of = roles(signature)
     seen = set()
 
     def fresh(plan: dict[str, int]) -> bool:
@@ -43,34 +43,34 @@ def plans(signature: Signature, model: Path, numbers: list[int]) -> Iterator[dic
 
     def uniform(images: tuple[int, int], length: int, count: int) -> dict[str, int]:
         sizes = {"batch": count, "rows": images[0], "columns": images[1], "length": length}
-        return {key: sizes[role] for key, role in roles.items()}
+        return {key: sizes[role] for key, role in role_of.items()}
 
-    spatial = {"rows", "columns"} & set(roles.values())
-    lengths = "length" in roles.values()
+    spatial = {"rows", "columns"} & set(role_of.values())
+    lengths = "length" in role_of.values()
     for count in _COUNTS[:2]:
         for images in _IMAGES if spatial else _IMAGES[:1]:
             for length in _LENGTHS if lengths else _LENGTHS[:1]:
                 if fresh(plan := uniform(images, length, count)):
                     yield plan
     hints = list(dict.fromkeys([*_beside_inputs(model), *numbers]))[:12]
-    free = [key for key, role in roles.items() if role != "batch"]
+    free = [key for key, role in role_of.items() if role != "batch"]
     for sizes in itertools.product([*hints, 16, 2, 1], repeat=len(free)) if len(free) <= 4 else ():
-        plan = dict.fromkeys(roles, 1) | dict(zip(free, sizes, strict=True))
+        plan = dict.fromkeys(role_of, 1) | dict(zip(free, sizes, strict=True))
         if fresh(plan):
             yield plan
     for count, hint in itertools.product(_COUNTS, [*hints, *_LENGTHS]):
-        if fresh(plan := {key: count if role == "batch" else hint for key, role in roles.items()}):
+        if fresh(plan := {key: count if role == "batch" else hint for key, role in role_of.items()}):
             yield plan
 
 
-def _roles(signature: Signature) -> dict[str, str]:
+def roles(signature: Signature) -> dict[str, str]:
     """Name every unknown dimension and say what it is likely to be: ``batch``, ``rows``, ``columns`` or ``length``."""
-    roles: dict[str, str] = {}
+    found: dict[str, str] = {}
     for port in signature.inputs:
         for axis, dim in enumerate(port.shape or ()):
             for key in _unknowns(dim, port.name, axis):
-                roles.setdefault(key, _role(port, axis, dim))
-    return roles
+                found.setdefault(key, _role(port, axis, dim))
+    return found
 
 
 def _role(port: Port, axis: int, dim: Dim) -> str:

@@ -33,6 +33,7 @@ GROWTH_BYTES = 16 * 1024 * 1024
 MS_PER_MB = 1.0
 """What a further MB in the bundle must save at a cold start: reading it at 1 GB/s costs as much."""
 _SLACK_MS, _SLACK_MB = 0.05, 4.0
+_RULES = (MARGIN, SLOWER, HEAVIER, GROWTH_BYTES, MS_PER_MB, _SLACK_MS, _SLACK_MB)
 _ROUNDS = (3, 7)
 _CHECKED = 4
 _WARM_MS = 60.0
@@ -82,7 +83,7 @@ def choose_form(
     if not host_runs(architecture):
         return _untried(model, architecture, threads, engine.path, work, wanted)
     requests = samples.requests[:_CHECKED]
-    key = choice_key(model, reference.model, requests, (engine.sha256, threads, wanted))
+    key = choice_key(model, reference.model, requests, (engine.sha256, threads, wanted, *_RULES))
     if (choice := read_choice(key, model)) is None:
         names = FORMS if wanted is None else ("onnx", wanted)
         forms = build_forms(model, work, names, threads=threads, library=engine.path)

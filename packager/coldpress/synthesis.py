@@ -7,11 +7,11 @@ Many models refuse most inputs: a sample rate must be 16000, an index must be in
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from coldpress.dimensions import plans, size_of
+from coldpress.dimensions import plans, roles, size_of
 from coldpress.errors import SamplesError
 from coldpress.reference import Reference
 from coldpress.samples import SampleSet
@@ -26,7 +26,7 @@ _MODES = ("mixed", "ones", "zeros", "lengths")
 
 
 def synthesize(reference: Reference, *, seed: int = 0, budget_s: float = 30.0) -> SampleSet:
-    """Find one request that the model runs on and answers with finite, non-empty outputs.
+    """Find requests that the model runs on and answers with finite, non-empty outputs.
 
     Args:
         reference: The model, open in the plain binding.
@@ -34,7 +34,8 @@ def synthesize(reference: Reference, *, seed: int = 0, budget_s: float = 30.0) -
         budget_s: Give up after this many seconds.
 
     Returns:
-        One request, with a sentence an input on what was assumed.
+        One request, then up to three like it with other values, a batch of two, and other sizes, as far as the model
+        takes these; with a sentence an input on what was assumed for the first.
 
     Raises:
         SamplesError: Nothing tried works; says how to give samples.
@@ -54,7 +55,7 @@ def synthesize(reference: Reference, *, seed: int = 0, budget_s: float = 30.0) -
         raise SamplesError(
             f"{reference.model.name} ran on none of {search.tries} made-up requests ({search.refusal}); {_HOW}"
         )
-    return SampleSet((search.best,), None, "synthesized", search.assumed)
+    return SampleSet((search.best, *search.variants()), None, "synthesized", search.assumed)
 
 
 @dataclass
@@ -66,6 +67,7 @@ class _Search:
     deadline: float
     tries: int = 0
     best: dict[str, Any] | None = None
+    recipe: tuple[Signature, Mapping[str, int], str] | None = None
     assumed: tuple[str, ...] = ()
     refusal: str = ""
     worked: int = 0
@@ -94,10 +96,33 @@ class _Search:
         self.worked += 1
         sound = all(_sound(value) for value in outputs.values())
         if self.best is None or sound:
-            self.best = request
+            self.best, self.recipe = request, (signature, dict(plan), mode)
             note = () if sound else ("an output holds NaN, infinity or nothing on every request tried",)
             self.assumed = (*_describe(signature, request, mode), *note)
         return sound
+
+    def variants(self) -> Iterator[dict[str, Any]]:
+        """Yield requests like the best one that the model answers just as soundly."""
+        if self.recipe is None:
+            return
+        signature, plan, mode = self.recipe
+        role = roles(signature)
+        larger = {key: size * 2 if role[key] == "batch" else size for key, size in plan.items()}
+        other = {key: _OTHER_SIZE.get(role[key], int)(size) for key, size in plan.items()}
+        for sizes, seed in ((plan, self.seed + 1000), (larger, self.seed), (other, self.seed)):
+            request = _request(signature, sizes, mode, seed) if sizes != plan or seed != self.seed else None
+            try:
+                sound = request is not None and all(map(_sound, self.reference.run(request, timeout_s=5.0).values()))
+            except SamplesError:
+                continue
+            if sound and request is not None:
+                yield request
+
+
+_OTHER_SIZE: dict[str, Callable[[int], int]] = {
+    "length": lambda size: size // 2 if size > 1 else 2,
+    "columns": lambda size: size + 32,
+}
 
 
 def _made(port: Port) -> bool:

@@ -38,7 +38,25 @@ def test_every_public_model_runs_on_a_request_of_our_own_making(name):
     assert all(array.size and np.isfinite(array).all() for array in arrays)
     assert len(got.assumed) == len(reference.signature.inputs)
     again = synthesize(reference)
-    assert compare_outputs(got.requests[0], again.requests[0]).equal
+    assert [compare_outputs(a, b).equal for a, b in zip(got.requests, again.requests, strict=True)]
+    for request in got.requests[1:]:
+        assert not compare_outputs(got.requests[0], request).equal
+        reference.run(request)
+
+
+def test_more_requests_have_other_values_a_larger_batch_and_other_sizes(reference):
+    got = reference([helper.make_node("Relu", ["x"], ["y"])], x=(TensorProto.FLOAT, ["N", "S"]))
+    assert [r["x"].shape for r in synthesize(got).requests] == [(1, 16), (1, 16), (2, 16), (1, 8)]
+    got = reference([helper.make_node("Relu", ["x"], ["y"])], x=(TensorProto.FLOAT, [1, 3]))
+    first, second = synthesize(got).requests
+    assert not compare_outputs(first, second).equal
+
+
+def test_requests_of_other_sizes_that_the_model_refuses_are_left_out(reference):
+    shape = np.array([2, 8])
+    nodes = [helper.make_node("Reshape", ["x", "s"], ["y"])]
+    got = reference(nodes, [("s", shape)], x=(TensorProto.FLOAT, ["N", "S"]))
+    assert [r["x"].shape for r in synthesize(got).requests] == [(1, 16), (1, 16)]
 
 
 def test_a_width_that_only_the_weights_know_is_found(reference):
