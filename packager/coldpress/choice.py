@@ -4,10 +4,10 @@ Times are noisy, and two runs of ``pack`` on the same inputs shall give the same
 the files that were built, under the hash of everything that went into it.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,8 +108,8 @@ def choice_key(model: Path, original: Path, requests: Sequence[Mapping[str, Any]
 
 def read_choice(key: str, model: Path) -> Choice | None:
     """Return the choice kept under ``key``; None when there is none, or it is damaged."""
-    folder = cache_dir("forms") / key
     try:
+        folder = cache_dir("forms") / key
         record = json.loads((folder / "choice.json").read_bytes())
         files = {path: folder / name for path, name in record.pop("built").items()}
         own = dict(_own_files(model))
@@ -123,25 +123,27 @@ def read_choice(key: str, model: Path) -> Choice | None:
 
 
 def write_choice(key: str, choice: Choice, model: Path) -> None:
-    """Keep ``choice`` under ``key``, whole or not at all; the files of ``model`` itself are only named."""
-    place = cache_dir("forms") / key
+    """Keep ``choice`` under ``key``, whole or not at all; the files of ``model`` itself are only named.
+
+    Where the cache cannot be written nothing is kept, and the next time measures again.
+    """
     own = {file: name for name, file in _own_files(model)}
     record = dataclasses.asdict(choice) | {"built": {}, "own": {}}
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".new-") as beside:
-        for path, file in record.pop("files").items():
+    files = record.pop("files")
+    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=cache_dir("forms"), prefix=".new-") as scratch:
+        beside = Path(scratch, key)
+        beside.mkdir()
+        for path, file in files.items():
             if file in own:
                 record["own"][path] = own[file]
             else:
                 name = path.rpartition("/")[2]
-                shutil.copyfile(file, Path(beside, name))
+                shutil.copyfile(file, beside / name)
                 record["built"][path] = name
-        Path(beside, "choice.json").write_text(json.dumps(record))
-        shutil.rmtree(place, ignore_errors=True)
-        try:
-            os.rename(beside, place)  # noqa: PTH104  (Path.rename would do; this says that nothing is replaced)
-        except OSError:
-            return  # somebody else kept the same choice meanwhile
-        Path(beside).mkdir()  # for the with statement to remove
+        (beside / "choice.json").write_text(json.dumps(record))
+        place = cache_dir("forms") / key
+        shutil.rmtree(place, ignore_errors=True)  # a damaged one; if somebody kept the same meanwhile, it stays
+        beside.rename(place)
 
 
 def _own_files(model: Path) -> Iterator[tuple[str, Path]]:

@@ -206,6 +206,12 @@ def test_a_choice_is_kept_with_its_files_and_made_again_when_they_are_damaged(ti
     assert not list((tmp_path / "cache" / "forms").glob(".new-*"))
 
 
+def test_a_cache_that_cannot_be_written_only_means_measuring_again(tiny, engine, tmp_path):
+    (tmp_path / "cache" / "forms").write_text("a file where the folder should be")
+    choice = choose(tiny("mlp"), engine, tmp_path / "work", wanted="ort-mapped")
+    assert choice.files["model/model.ort"].is_file()
+
+
 def test_another_model_or_other_samples_are_another_choice(tiny, engine, tmp_path):
     model = tiny("mlp")
     samples = SampleSet(({"x": np.ones((1, 64), np.float32)},))
