@@ -3,6 +3,9 @@
 The metric record is in CloudWatch's embedded metric format (EMF): CloudWatch Logs turns the line into the metrics it
 declares, with no agent and no call to a service. Everything is written by hand because the loggers and metric
 libraries cost tens of milliseconds of start-up. Neither line holds a header, a query or a body.
+
+The log line's ``status`` and ``function_version`` are an interface: a metric filter of ``templates/aws`` counts a
+release's failures by them.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ class Telemetry:
         function_name: the metrics' second dimension; by default what Lambda says, and none elsewhere.
     """
 
-    __slots__ = ("_dimensions", "_emf", "_init", "_model", "_write", "cold")
+    __slots__ = ("_emf", "_init", "_origin", "_write", "cold")
 
     def __init__(
         self,
@@ -56,12 +59,14 @@ class Telemetry:
         name = function_name if function_name is not None else os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
         dimensions = '"function_name","model"' if name else '"model"'
         metrics = ",".join(f'{{"Name":"{metric}","Unit":"{unit}"}}' for metric, unit in METRICS)
-        self._model = quote(model)
-        self._dimensions = (f'"function_name":{quote(name)},' if name else "") + f'"model":{self._model}'
+        version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "")
+        of_model = f'"model":{quote(model)}'
+        self._origin = of_model + (f',"function_version":{quote(version)}' if version else "")
+        of_function = (f'"function_name":{quote(name)},' if name else "") + of_model
         # All but the time stamp and the values is the same for every invocation.
         self._emf = (
             f',"CloudWatchMetrics":[{{"Namespace":"{NAMESPACE}","Dimensions":[[{dimensions}]],'
-            f'"Metrics":[{metrics}]}}]}},{self._dimensions}'
+            f'"Metrics":[{metrics}]}}]}},{of_function}'
         )
         self._init = init
         self._write = write if write is not None else _stdout
@@ -92,7 +97,7 @@ class Telemetry:
             extra += f',"error":{{"type":"{type(error).__name__}","message":{quote(str(error))}}}'
         self._write(
             f'{{"level":"{level}","timestamp":"{stamp}.{milliseconds % 1000:03d}Z","request_id":{identity},'
-            f'"message":"answered","model":{self._model},"method":{quote(request.method)},'
+            f'"message":"answered",{self._origin},"method":{quote(request.method)},'
             f'"path":{quote(request.path)},"status":{status},"cold_start":{"true" if cold else "false"},'
             f'"decode_ms":{decode_ms:.3f},"run_ms":{run_ms:.3f},"encode_ms":{encode_ms:.3f},'
             f'"total_ms":{total_ms:.3f},"request_bytes":{len(request.body)},"response_bytes":{len(response.body)}'

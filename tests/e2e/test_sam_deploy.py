@@ -13,13 +13,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.support.golden import AWS_CASES
-from tests.support.local_aws import ROOT, LocalAws
-from tests.support.local_aws.emulator import InterfaceEmulator
 
 from coldpress.emulate.aws import LambdaFunction, unpack
 from coldpress.render import write_files
 from coldpress.render_aws import AUTHS, AwsValues, render_aws
+from tests.support.golden import AWS_CASES
+from tests.support.local_aws import ROOT, LocalAws
+from tests.support.local_aws.emulator import InterfaceEmulator
 
 pytestmark = [pytest.mark.cloud, pytest.mark.xdist_group("local-aws")]
 
@@ -147,6 +147,19 @@ def test_deploying_again_moves_the_alias_to_a_new_version_with_the_new_code(aws,
     assert second[1] == second[2] != first[1]
     # More memory alone is a release too: it gets a version, and so a canary.
     assert deploy("new", memory_mb=2048)[0] == "3"
+
+
+def test_each_release_has_the_log_filter_count_its_own_failures(aws, tmp_path):
+    def patterns(version):
+        filters = aws.log_filters("coldpress", f"Failures of {name} {version}")
+        return [found["filterPattern"] for found in filters]
+
+    for version in ("1", "2"):
+        folder = small_folder(tmp_path / version, version)
+        aws.sam("deploy", "--stack-name", "filtered", "--no-confirm-changeset", folder=folder)
+        name = aws.function(aws.outputs("filtered")["FunctionArn"], "live").configuration["FunctionName"]
+        assert patterns(version) == [f'{{ ($.status >= 500) && ($.function_version = "{version}") }}']
+    assert patterns("1") == []
 
 
 @pytest.mark.parametrize("auth", AUTHS)

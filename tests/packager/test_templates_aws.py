@@ -10,12 +10,14 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.golden import AWS_CASES, GOLDEN, SAM, differences, sam_files
-from tests.support.local_aws import tool
 
 from coldpress.errors import TemplateError
 from coldpress.render import write_files
 from coldpress.render_aws import AUTHS, AwsValues, render_aws
+from coldpress_runtime.http import Request, Response
+from coldpress_runtime.telemetry import Telemetry
+from tests.support.golden import AWS_CASES, GOLDEN, SAM, differences, sam_files
+from tests.support.local_aws import tool
 
 
 class _Loader(yaml.SafeLoader):
@@ -155,10 +157,58 @@ def test_a_release_is_judged_by_the_new_versions_own_alarms():
     resources = template(AwsValues(name="m", timeout_s=10))["Resources"]
     alarms = [alarm["!Ref"] for alarm in resources["Function"]["Properties"]["DeploymentPreference"]["Alarms"]]
     assert alarms == [name for name, resource in resources.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
-    for name in alarms:
+    for name in ("NewVersionErrors", "NewVersionLatency"):
         dimensions = {d["Name"]: d["Value"] for d in resources[name]["Properties"]["Dimensions"]}
         assert dimensions["ExecutedVersion"] == {"!GetAtt": "Function.Version.Version"}
+    assert resources["NewVersionFailures"]["Properties"]["MetricName"]["!Sub"].endswith("${Function.Version.Version}")
     assert resources["NewVersionLatency"]["Properties"]["Threshold"] == 5000
+
+
+def _matches(pattern, line):
+    """Whether CloudWatch Logs would count ``line``: its JSON patterns, as far as the template uses them.
+
+    A number is compared with numbers and a quoted string with strings; a field that is missing matches nothing.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+    """
+    event = json.loads(line)
+    terms = re.fullmatch(r"{ (.+) }", pattern)[1].split(" && ")
+    for term in terms:
+        field, operator, wanted = re.fullmatch(r"""\(\$\.(\w+) (>=|=) (\d+|"[^"]*")\)""", term).groups()
+        found, wanted = event.get(field), json.loads(wanted)
+        if type(found) is not type(wanted):
+            return False
+        if not (found >= wanted if operator == ">=" else found == wanted):
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "counted"),
+    [("7", 200, 0), ("7", 404, 0), ("7", 499, 0), ("7", 500, 1), ("7", 503, 1), ("6", 500, 0), ("77", 500, 0)],
+)
+def test_the_log_filter_counts_the_failures_of_the_new_version_alone(monkeypatch, version, status, counted):
+    failures = template(AwsValues(name="m"))["Resources"]["NewVersionFailureCount"]["Properties"]
+    pattern = failures["FilterPattern"]["!Sub"].replace("${Function.Version.Version}", "7")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_VERSION", version)
+    written = []
+    telemetry = Telemetry("m", {"total_ms": 1.0}, written.append)
+    for _ in range(2):  # the first line of a process says more
+        telemetry.record("id", Request("POST", "/predict"), Response(status, {}, b""), 1.0)
+    lines = "".join(written).splitlines()
+    assert len(lines) == 4
+    assert sum(_matches(pattern, line) for line in lines) == 2 * counted
+
+
+def test_the_failures_alarm_watches_what_the_log_filter_counts():
+    resources = template(AwsValues(name="m"))["Resources"]
+    count, alarm = resources["NewVersionFailureCount"]["Properties"], resources["NewVersionFailures"]
+    (metric,) = count["MetricTransformations"]
+    assert count["LogGroupName"] == resources["Function"]["Properties"]["LoggingConfig"]["LogGroup"]
+    assert {key: alarm["Properties"][key] for key in ("Namespace", "MetricName")} == {
+        "Namespace": metric["MetricNamespace"],
+        "MetricName": metric["MetricName"],
+    }
+    assert alarm["DependsOn"] == "NewVersionFailureCount"
 
 
 def test_changing_the_kind_of_access_changes_no_resources_type():

@@ -48,6 +48,24 @@ def test_the_log_line_says_what_happened():
     }
 
 
+@pytest.mark.parametrize("version", ["7", "$LATEST", '"', "\udc80"])
+def test_the_log_line_names_the_version_that_wrote_it(monkeypatch, version):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_VERSION", version)
+    log, metric = _lines(_response(500))
+    assert log["function_version"] == version
+    assert "function_version" not in metric  # a metric a version would be a new one, and billed, at each release
+
+
+@pytest.mark.parametrize("version", [None, ""])
+def test_outside_of_lambda_there_is_no_function_version(monkeypatch, version):
+    if version is None:
+        monkeypatch.delenv("AWS_LAMBDA_FUNCTION_VERSION", raising=False)
+    else:
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_VERSION", version)
+    log, _ = _lines(_response())
+    assert "function_version" not in log
+
+
 @pytest.mark.parametrize(("status", "level", "errors"), [(200, "INFO", 0), (404, "WARNING", 0), (500, "ERROR", 1)])
 def test_levels_and_errors(status, level, errors):
     log, metric = _lines(_response(status, NotFoundError("There is nothing.") if status >= 400 else None))

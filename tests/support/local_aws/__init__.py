@@ -103,14 +103,15 @@ class LocalAws:
             )
         return done.stdout
 
-    def ask(self, service: str, path: str, form: str | None = None) -> bytes:
+    def ask(self, service: str, path: str, form: str | None = None, **headers: str) -> bytes:
         """Send one request to ``service``: a GET, or a POST of ``form``."""
         # moto tells the services apart by the scope in the signature, and does not check the rest of it.
         scope = f"testing/20260101/{_REGION}/{service}/aws4_request"
         request = urllib.request.Request(
             self.endpoint + path,
             data=form.encode() if form is not None else None,
-            headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"},
+            headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
+            | headers,
         )
         with urllib.request.urlopen(request, timeout=60) as reply:
             return reply.read()
@@ -132,6 +133,12 @@ class LocalAws:
     def alias(self, name: str, alias: str) -> dict[str, Any]:
         """Return where an alias of the function ``name`` points."""
         return json.loads(self.ask("lambda", f"/2015-03-31/functions/{quote(name, safe='')}/aliases/{alias}"))
+
+    def log_filters(self, namespace: str, metric: str) -> list[dict[str, Any]]:
+        """Return the filters of logs that count into a metric."""
+        asked = {"X-Amz-Target": "Logs_20140328.DescribeMetricFilters", "Content-Type": "application/x-amz-json-1.1"}
+        body = json.dumps({"metricNamespace": namespace, "metricName": metric})
+        return json.loads(self.ask("logs", "/", body, **asked))["metricFilters"]
 
     def close(self) -> None:
         """End the server and forget everything it held."""

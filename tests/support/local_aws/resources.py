@@ -14,6 +14,7 @@ from moto.apigatewayv2.models import apigatewayv2_backends
 from moto.awslambda.models import lambda_backends
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.codedeploy.models import codedeploy_backends
+from moto.logs.models import logs_backends
 
 __all__ = ["TYPES", "Made", "Wanted"]
 
@@ -94,6 +95,16 @@ def alarm(wanted: Wanted) -> Made:
         treat_missing_data=wanted.get("TreatMissingData"),
     )
     return Made(wanted.name)
+
+
+def metric_filter(wanted: Wanted) -> Made:
+    name = wanted.before or wanted.name
+    transformations = [_lower(transformation) for transformation in wanted.get("MetricTransformations")]
+    backend, group = wanted.backend(logs_backends), wanted.get("LogGroupName")
+    if wanted.before:
+        backend.delete_metric_filter(name, group)  # AWS replaces a filter of the same name; moto keeps both
+    backend.put_metric_filter(name, wanted.get("FilterPattern"), group, transformations)
+    return Made(name)
 
 
 def deploy_application(wanted: Wanted) -> Made:
@@ -188,6 +199,7 @@ TYPES: dict[str, tuple[str, Callable[[Wanted], Made]]] = {
     "AWS::CodeDeploy::Application": ("ApplicationName", deploy_application),
     "AWS::CodeDeploy::DeploymentGroup": ("DeploymentGroupName", deploy_group),
     "AWS::Lambda::Alias": ("", alias),
+    "AWS::Logs::MetricFilter": ("FilterName", metric_filter),
     "AWS::S3::BucketPolicy": ("", bucket_policy),
 }
 
