@@ -5,17 +5,19 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.support.tiny import write_bundle
+import snapshot_restore_py
 
 import coldpress_runtime
 from coldpress_runtime.aws_lambda import make_handler
 from coldpress_runtime.errors import ManifestError, NotFoundError, RequestError
+from tests.support.tiny import write_bundle
 
 _EVENTS = Path(__file__).parent.parent / "events" / "aws"
 _CONTEXT = SimpleNamespace(aws_request_id="52fdfc07-2182-154f-163f-5f0f9a621d72")
@@ -314,20 +316,12 @@ for function, args, kwargs in snap.get_after_restore(): function(*args, **kwargs
 answer(); answer()
 sys.stderr.write(f"{len(snap.get_before_snapshot())} {len(snap.get_after_restore())}")
 """
-_SNAPSHOT_API = """
-_before, _after = [], []
-def register_before_snapshot(func, *args, **kwargs): _before.append((func, args, kwargs))
-def register_after_restore(func, *args, **kwargs): _after.append((func, args, kwargs))
-def get_before_snapshot(): return _before
-def get_after_restore(): return _after
-"""
 
 
 def test_snap_start_makes_the_first_invocation_after_a_restore_cold(tmp_path):
-    # The managed runtime brings snapshot_restore_py; this is its registry, as its documentation describes it.
-    packages = tmp_path / "packages"
+    packages = tmp_path / "packages"  # AWS's own module and no other, as the managed runtime brings it
     packages.mkdir()
-    (packages / "snapshot_restore_py.py").write_text(_SNAPSHOT_API)
+    shutil.copy(snapshot_restore_py.__file__, packages)
     root = write_bundle(tmp_path / "b", "fp32")
     done = _fresh(root, _SNAPSHOT, packages=[packages], AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
     assert done.stderr == "1 1"
