@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.support import models
 
 from coldpress.emulate.events import HttpRequest, Reply, make_event
 from coldpress.reference import Reference
+from tests.support import models
 
 __all__ = ["CASES", "Case", "read_outputs"]
 

@@ -4,10 +4,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tests.support.models import feeds, fetch
 
 from coldpress.reference import Reference
 from coldpress.smaller import smallest_request
+from tests.support.models import feeds, fetch
 
 
 def reference(tmp_path, nodes, inputs, outputs, weights=()):

@@ -23,6 +23,7 @@ from coldpress.shrink.guard import Guard
 from coldpress.shrink.hoist_constants import hoist_constants
 from coldpress.shrink.identity import drop_identities
 from coldpress.shrink.inline_if import inline_constant_ifs
+from coldpress.shrink.late_expansion import expand_late
 from coldpress.shrink.modernize_inputs import modernize_inputs
 from coldpress.shrink.no_ops import drop_no_ops
 from coldpress.shrink.pack_tensors import pack_tensors
@@ -46,6 +47,7 @@ LOSSLESS: tuple[tuple[str, Pass], ...] = (
     ("constant arithmetic", fold_constants),
     ("constant conditions", inline_constant_ifs),
     ("common nodes", merge_common_nodes),
+    ("late expansion", expand_late),
     ("dead nodes", drop_dead_nodes),
     ("unused initialisers", drop_unused_initializers),
     ("duplicate weights", dedup_weights),
