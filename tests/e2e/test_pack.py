@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -133,16 +132,20 @@ def test_ctrl_c_leaves_the_last_good_build_and_no_litter(digits, tmp_path):
     out = tmp_path / "aws"
     assert coldpress("pack", digits / "model.onnx", "--out", out).returncode == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     command = [sys.executable, "-m", "coldpress", "pack", str(digits / "model.onnx"), "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
-    time.sleep(1.5)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(scratch)})
+    while "build the bundle" not in process.stderr.readline():
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "stopped" in stderr
     assert "Traceback" not in stderr
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["aws"]
+    assert not list(scratch.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aws", "scratch"]
 
 
 def test_a_read_only_output_folder_gets_one_sentence(digits):

@@ -1,10 +1,10 @@
 import json
 
 import pytest
-from tests.support.tiny import manifest
 
 from coldpress_runtime.errors import ManifestError
 from coldpress_runtime.manifest import Manifest
+from tests.support.tiny import manifest
 
 _MODEL = manifest()["model"]
 _INPUT = {"name": "x", "datatype": "FP32", "shape": [1, 64]}

@@ -3,13 +3,13 @@ import sys
 import threading
 
 import pytest
-from tests.support.http import ask, infer, predict
-from tests.support.tiny import manifest, mlp, open_service, write_bundle
 
 from coldpress_runtime.errors import HookError, LibraryError, LoadError, ManifestError
 from coldpress_runtime.http import Request
 from coldpress_runtime.service import Service
 from coldpress_runtime.warmup import lacks
+from tests.support.http import ask, infer, predict
+from tests.support.tiny import manifest, mlp, open_service, write_bundle
 
 _WARM = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 64]}], "data": None}
 _GOOD = {"inputs": {"x": [[0.0] * 64]}}

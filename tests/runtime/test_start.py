@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.build import build, tensor
 
 import coldpress_runtime
 from coldpress_runtime.library import find_library
+from tests.support.build import build, tensor
 
 # Each costs a cold start milliseconds, and the engine needs none of them.
 HEAVY = {

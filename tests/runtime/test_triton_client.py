@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from tests.support.http import serving
-from tests.support.tiny import open_service
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
+
+from tests.support.http import serving
+from tests.support.tiny import open_service
 
 _VALUES = {
     "f": ("FP32", np.array([1.5, -np.inf, 3.4e38], np.float32)),

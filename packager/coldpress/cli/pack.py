@@ -76,7 +76,7 @@ def _usable(value: Any) -> Any:
 
 def _show(packed: "Packed") -> None:
     fit, shrink = packed.fit, packed.shrink
-    for note in packed.notes:
+    for note in (*packed.notes, *(packed.verification.notes if packed.verification else ())):
         say(f"  note: {note}")
     for advice in fit.advice:
         say(f"  {'note' if fit.verdict == 'fits' else 'next'}: {advice}")
