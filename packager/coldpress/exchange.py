@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from coldpress.errors import VerifyError
+from coldpress.forms.trial import decode, encode
 from coldpress.reference import Difference, compare
-from coldpress.trial import decode, encode
 
 __all__ = ["compare_answer", "infer_request", "plain_json", "read_answer"]
 

@@ -21,7 +21,7 @@ from coldpress.cache import cache_dir
 from coldpress.console import progress
 from coldpress.fit.sizes import measure_sizes
 from coldpress.fit.verdict import Fit, check_fit
-from coldpress.forms import Choice, choose_form
+from coldpress.forms.choose import Choice, choose_form
 from coldpress.interpreters import find_interpreter
 from coldpress.model.engine_check import check_opens
 from coldpress.model.files import read_model
@@ -29,10 +29,10 @@ from coldpress.plan import Plan
 from coldpress.publish import publish
 from coldpress.quality import Quality, measure_quality
 from coldpress.reference import Reference
-from coldpress.samples import load_samples
+from coldpress.samples.load import load_samples
+from coldpress.samples.synthesis import synthesize
+from coldpress.samples.warmup import warmup_record
 from coldpress.shrink.lossless import shrink
-from coldpress.synthesis import synthesize
-from coldpress.warmup import warmup_record
 from coldpress_runtime.manifest import Manifest
 
 __all__ = ["Packed", "execute"]

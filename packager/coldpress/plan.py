@@ -9,7 +9,7 @@ from typing import Any
 
 from coldpress.config import NAME, Config
 from coldpress.errors import ConfigError
-from coldpress.render_aws import AwsValues
+from coldpress.render.aws import AwsValues
 
 __all__ = ["REPORT", "Plan", "make_plan"]
 

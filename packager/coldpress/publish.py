@@ -8,8 +8,8 @@ from typing import Any
 
 from coldpress.bundle.swap import fresh_folder
 from coldpress.plan import REPORT, Plan
-from coldpress.render import write_files
-from coldpress.render_aws import render_aws
+from coldpress.render.aws import render_aws
+from coldpress.render.template import write_files
 
 __all__ = ["publish"]
 

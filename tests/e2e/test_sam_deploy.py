@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from coldpress.emulate.aws import LambdaFunction, unpack
-from coldpress.render import write_files
-from coldpress.render_aws import AUTHS, AwsValues, render_aws
+from coldpress.render.aws import AUTHS, AwsValues, render_aws
+from coldpress.render.template import write_files
 from tests.support.golden import AWS_CASES
 from tests.support.local_aws import ROOT, LocalAws
 from tests.support.local_aws.emulator import InterfaceEmulator

@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from coldpress.render import write_files
-from coldpress.render_aws import AwsValues, render_aws
+from coldpress.render.aws import AwsValues, render_aws
+from coldpress.render.template import write_files
 
 __all__ = ["AWS_CASES", "GOLDEN", "SAM", "differences", "sam_files"]
 

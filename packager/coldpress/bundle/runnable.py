@@ -15,7 +15,7 @@ from coldpress.bundle.archive import Archive, write_zip
 from coldpress.bundle.imports import import_error, restorable, top_level
 from coldpress.bundle.tree import Tree, TreePlan, finish_tree
 from coldpress.errors import VerifyError
-from coldpress.trial import Opening, try_model
+from coldpress.forms.trial import Opening, try_model
 
 __all__ = ["Bundle"]
 

@@ -22,7 +22,7 @@ from coldpress.emulate.events import HttpRequest, Reply, make_event, read_reply
 from coldpress.errors import EmulateError, VerifyError
 from coldpress.exchange import compare_answer, infer_request, plain_json, read_answer
 from coldpress.reference import Difference, Reference, compare_outputs
-from coldpress.samples import SampleSet
+from coldpress.samples.load import SampleSet
 
 __all__ = ["TOLERANCE", "Verification", "Verified", "verify"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from coldpress._resources import template_root
 from coldpress.console import emit_json, say
 from coldpress.errors import ConfigError
-from coldpress.render import Template, quote
+from coldpress.render.template import Template, quote
 
 __all__ = ["add_parser", "run"]
 

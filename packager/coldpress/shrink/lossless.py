@@ -12,7 +12,7 @@ from coldpress.errors import ModelError, SamplesError
 from coldpress.model.files import model_files, write_model
 from coldpress.plan import Plan
 from coldpress.reference import Difference, Reference, compare_outputs
-from coldpress.samples import SampleSet
+from coldpress.samples.load import SampleSet
 from coldpress.shrink.strip import strip
 
 __all__ = ["Shrunk", "shrink"]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldpress.errors import TemplateError
-from coldpress.render import write_files
-from coldpress.render_aws import AUTHS, AwsValues, render_aws
+from coldpress.render.aws import AUTHS, AwsValues, render_aws
+from coldpress.render.template import write_files
 from coldpress_runtime.http import Request, Response
 from coldpress_runtime.telemetry import Telemetry
 from tests.support.golden import AWS_CASES, GOLDEN, SAM, differences, sam_files

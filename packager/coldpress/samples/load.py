@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coldpress.errors import SamplesError
+from coldpress.samples.splitting import check_shape, split, symbol
 from coldpress.signature import Port, Signature
-from coldpress.splitting import check_shape, split, symbol
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coldpress._resources import template_root
 from coldpress.errors import TemplateError
-from coldpress.render import Template, quote, slug, write_files
+from coldpress.render.template import Template, quote, slug, write_files
 
 
 @pytest.fixture

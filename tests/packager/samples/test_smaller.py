@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from coldpress.reference import Reference
-from coldpress.smaller import smallest_request
+from coldpress.samples.smaller import smallest_request
 from tests.support.models import feeds, fetch
 
 

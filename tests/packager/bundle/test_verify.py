@@ -14,14 +14,14 @@ from coldpress.bundle.trim import Trimmed, trim
 from coldpress.bundle.verify import verify
 from coldpress.bundle.wheels import Wheel, engine_library, sha256_of
 from coldpress.cache import cache_dir
-from coldpress.candidates import host_runs
 from coldpress.errors import VerifyError
-from coldpress.forms import choose_form
+from coldpress.forms.candidates import host_runs
+from coldpress.forms.choose import choose_form
 from coldpress.interpreters import find_interpreter
 from coldpress.reference import Reference
-from coldpress.samples import SampleSet
-from coldpress.synthesis import synthesize
-from coldpress.warmup import warmup_record
+from coldpress.samples.load import SampleSet
+from coldpress.samples.synthesis import synthesize
+from coldpress.samples.warmup import warmup_record
 from tests.support.models import feeds, fetch
 from tests.support.tiny import MODELS
 from tests.support.wheels import make_wheel

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coldpress.errors import ModelError
+from coldpress.forms.ort_format import canonical
+from coldpress.forms.settle import graphs_of, settle
+from coldpress.forms.trial import Opening, try_model
+from coldpress.forms.unplanned import hide_shapes
 from coldpress.model.files import model_files, read_model, write_model
-from coldpress.ort_format import canonical
-from coldpress.settle import graphs_of, settle
-from coldpress.trial import Opening, try_model
-from coldpress.unplanned import hide_shapes
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -23,7 +23,7 @@ __all__ = ["FORMS", "Form", "build_forms", "cpu_flags", "host_runs"]
 FORMS = ("onnx", "onnx-optimized", "ort-mapped", "ort", "ort-mapped-unplanned", "ort-mapped-unpacked")
 """By name, the simplest first: the file as it is; the same, optimised in advance as far as every CPU allows; ORT
 format, fully optimised, mapped into memory; the same, read; mapped, and its shapes hidden from the memory planner
-(``coldpress.unplanned``); mapped, and its weights not laid out again for kernels."""
+(``coldpress.forms.unplanned``); mapped, and its weights not laid out again for kernels."""
 
 _BLOCKED = "com.microsoft.nchwc"
 _NEEDED, _WIDE = ("avx2", "fma"), "avx512f"

@@ -13,7 +13,7 @@ from urllib.parse import quote as quote_url
 
 from coldpress._resources import template_root
 from coldpress.errors import TemplateError
-from coldpress.render import Template, quote, slug
+from coldpress.render.template import Template, quote, slug
 
 __all__ = ["AUTHS", "CANARIES", "LOG_RETENTION_DAYS", "AwsValues", "render_aws"]
 

@@ -5,7 +5,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from coldpress.errors import SamplesError
 from coldpress.reference import Reference, compare_outputs
-from coldpress.synthesis import synthesize
+from coldpress.samples.synthesis import synthesize
 from tests.support.models import fetch, names
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from coldpress.errors import SamplesError
-from coldpress.samples import load_samples
+from coldpress.samples.load import load_samples
 from coldpress.signature import Port, Signature
 
 _NAMES = {"FP32": "float32", "INT64": "int64", "INT32": "int32", "BYTES": "object", "BOOL": "bool", "FP16": "float16"}
@@ -169,7 +169,7 @@ def test_missing_files_and_other_kinds_are_refused(tmp_path):
 
 
 def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("coldpress.samples.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("coldpress.samples.load.MAX_BYTES", 1 << 20)
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((1 << 20, 3), np.float32))
     assert (tmp_path / "bomb.npz").stat().st_size < 1 << 20
     with pytest.raises(SamplesError, match="unpacks to"):

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from coldpress.dimensions import plans, roles, size_of
 from coldpress.errors import SamplesError
 from coldpress.reference import Reference
-from coldpress.samples import SampleSet
+from coldpress.samples.dimensions import plans, roles, size_of
+from coldpress.samples.load import SampleSet
 from coldpress.signature import Port, Signature
 
 __all__ = ["synthesize"]

@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, shape_inference
 
-from coldpress.unplanned import hide_shapes
+from coldpress.forms.unplanned import hide_shapes
 from tests.support.models import feeds, fetch
 
 

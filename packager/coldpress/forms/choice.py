@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.cache import cache_dir
-from coldpress.candidates import FORMS, cpu_flags
+from coldpress.forms.candidates import FORMS, cpu_flags
+from coldpress.forms.trial import encode
 from coldpress.model.files import model_files
-from coldpress.trial import encode
 
 __all__ = ["Candidate", "Choice", "choice_key", "read_choice", "write_choice"]
 
@@ -59,7 +59,7 @@ class Choice:
     """The form to ship.
 
     Attributes:
-        name: One of ``coldpress.candidates.FORMS``.
+        name: One of ``coldpress.forms.candidates.FORMS``.
         model: The manifest's record of the model.
         portable: The record of the stand-in for CPUs that lack a flag, or None when the model runs on all.
         files: Path in the bundle to the file that goes there.

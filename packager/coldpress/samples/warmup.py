@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from coldpress.errors import SamplesError
+from coldpress.forms.trial import encode
 from coldpress.reference import Reference
-from coldpress.samples import SampleSet
-from coldpress.smaller import smallest_request
-from coldpress.trial import encode
+from coldpress.samples.load import SampleSet
+from coldpress.samples.smaller import smallest_request
 
 __all__ = ["DATA_PATH", "MAX_BYTES", "warmup_record"]
 

@@ -10,14 +10,14 @@ from onnx import helper, numpy_helper
 
 from coldpress.bundle.wheels import engine_library
 from coldpress.cache import cache_dir
-from coldpress.candidates import FORMS, Form, build_forms, cpu_flags, host_runs
 from coldpress.errors import ConfigError, ModelError
-from coldpress.forms import GROWTH_BYTES, _best, _choice, _Tried, choose_form
-from coldpress.ort_format import canonical
+from coldpress.forms.candidates import FORMS, Form, build_forms, cpu_flags, host_runs
+from coldpress.forms.choose import GROWTH_BYTES, _best, _choice, _Tried, choose_form
+from coldpress.forms.ort_format import canonical
+from coldpress.forms.trial import Opening, Trial, try_model
 from coldpress.reference import Difference, Reference, compare_outputs
-from coldpress.samples import SampleSet
-from coldpress.synthesis import synthesize
-from coldpress.trial import Opening, Trial, try_model
+from coldpress.samples.load import SampleSet
+from coldpress.samples.synthesis import synthesize
 from coldpress_runtime.manifest import Model
 from coldpress_runtime.warmup import lacks
 from tests.support.models import feeds, fetch
@@ -32,7 +32,7 @@ BLOCKS = {"avx2", "fma"} <= cpu_flags()
 def own_choices(tmp_path, monkeypatch):
     """Choices kept by other tests are not ours; wheels and models are."""
     (tmp_path / "cache").mkdir()
-    monkeypatch.setattr("coldpress.choice.cache_dir", lambda *parts: _made(tmp_path / "cache" / "/".join(parts)))
+    monkeypatch.setattr("coldpress.forms.choice.cache_dir", lambda *parts: _made(tmp_path / "cache" / "/".join(parts)))
 
 
 def _made(folder):
@@ -140,7 +140,7 @@ def test_a_form_bound_to_a_kind_of_cpu_says_so_and_ships_with_a_portable_one(eng
 def test_a_bound_form_opens_on_its_own_kind_of_cpu_only(engine, tmp_path, monkeypatch, flags, cpu):
     if not BLOCKS:
         pytest.skip("this CPU is not one whose blocks of channels are known")
-    monkeypatch.setattr("coldpress.candidates.cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr("coldpress.forms.candidates.cpu_flags", lambda: frozenset(flags))
     model = conv(tmp_path / "conv.onnx")
     forms = {f.name: f for f in build_forms(model, tmp_path / "w", FORMS, threads=1, library=engine.path)}
     assert not forms["onnx-optimized"].refused

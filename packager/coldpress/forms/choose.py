@@ -13,12 +13,12 @@ from time import monotonic
 from typing import Any, Protocol
 
 from coldpress.bundle.wheels import sha256_of
-from coldpress.candidates import FORMS, Form, build_forms, host_runs
-from coldpress.choice import Candidate, Choice, choice_key, read_choice, write_choice
 from coldpress.errors import ConfigError, ModelError
+from coldpress.forms.candidates import FORMS, Form, build_forms, host_runs
+from coldpress.forms.choice import Candidate, Choice, choice_key, read_choice, write_choice
+from coldpress.forms.trial import Trial, try_model
 from coldpress.reference import Difference, Reference, compare_outputs
-from coldpress.samples import SampleSet
-from coldpress.trial import Trial, try_model
+from coldpress.samples.load import SampleSet
 
 __all__ = ["Candidate", "Choice", "choose_form"]
 

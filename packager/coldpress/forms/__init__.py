@@ -1,0 +1,1 @@
+"""The forms in which a model can ship, each built, checked and measured; one is chosen."""

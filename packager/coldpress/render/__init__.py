@@ -1,0 +1,1 @@
+"""Templates and values in, the files of a provider out."""
