@@ -4,13 +4,12 @@ import json
 import os
 from pathlib import Path
 
-from benchmarks.report import markdown
+from benchmarks.report import summary
 
 __all__ = ["BEGIN", "END", "filled", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN = "<!-- figures of `make bench`: begin -->"
-END = "<!-- figures of `make bench`: end -->"
+BEGIN, END = "<!-- benchmark -->", "<!-- /benchmark -->"
 
 
 def filled(readme: str, figures: str) -> str:
@@ -23,7 +22,7 @@ def filled(readme: str, figures: str) -> str:
 def main() -> None:
     """Fill the README in."""
     readme = ROOT / "README.md"
-    figures = markdown(json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8")))
+    figures = summary(json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8")))
     partial = readme.with_name("README.md.partial")
     partial.write_text(filled(readme.read_text(encoding="utf-8"), figures), encoding="utf-8")
     os.replace(partial, readme)  # noqa: PTH105

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Target", "markdown", "targets"]
+__all__ = ["Target", "markdown", "summary", "targets"]
 
 SMALL = ("digits", "magika")
 
@@ -57,11 +57,66 @@ def markdown(document: dict[str, Any]) -> str:
     return "\n".join((*_target_table(document), "", *_arm_tables(document), *_conditions(document))) + "\n"
 
 
+def summary(document: dict[str, Any]) -> str:
+    """Render what the README shows: cold starts of every arm beside each other, then the targets."""
+    return "\n".join((*_overview(document), "", *_target_grid(document), "", *_conditions(document))) + "\n"
+
+
+def _overview(document: dict[str, Any]) -> Iterator[str]:
+    models = document["models"]
+    yield "From the start of the process to the first answer, above an empty handler, in ms (and of the first row):"
+    yield ""
+    yield "| what is shipped | MB, zipped | " + " | ".join(model["title"] for model in models.values()) + " |"
+    yield "|---" * (len(models) + 2) + "|"
+    names = [name for name in next(iter(models.values()))["arms"] if name != "floor"]
+    for name in names:
+        arms = [model["arms"].get(name, {}) for model in models.values()]
+        size = arms[0]["bytes"]
+        cells = [f"{size['unzipped'] / 1e6:.0f}, {size['zipped'] / 1e6:.1f}", *map(_cold, arms)]
+        yield f"| {arms[0]['title']} | " + " | ".join(cells) + " |"
+
+
+def _cold(arm: dict[str, Any]) -> str:
+    if "above_floor_ms" not in arm:
+        return "does not run it"
+    ratio = f" ({arm['of_naive']['median']:.2f})" if "of_naive" in arm else ""
+    return f"{arm['above_floor_ms']['median']:.0f}{ratio}"
+
+
+def _target_grid(document: dict[str, Any]) -> Iterator[str]:
+    """Yield a row for each figure and a column for each model."""
+    names = list(document["models"])
+    rows: dict[str, dict[str, Target]] = {}
+    for target in targets(document):
+        rows.setdefault(target.what, {})[target.where] = target
+    yield "What must be reached, and what was:"
+    yield ""
+    yield "| figure | " + " | ".join(names) + " |"
+    yield "|---" * (len(names) + 1) + "|"
+    for what, row in rows.items():
+        everywhere = row.get("all")
+        cells = [_reached(row.get(name)) for name in names] if everywhere is None else [_reached(everywhere)]
+        yield f"| {what} | " + " | ".join(cells + [""] * (len(names) - len(cells))) + " |"
+    exact = [model["arms"].get("coldpress", {}).get("answers", "-") for model in document["models"].values()]
+    yield (
+        "| answers equal to the binding's, bit for bit | "
+        + " | ".join("yes" if each.startswith("equal") else "**missed**" for each in exact)
+        + " |"
+    )
+
+
+def _reached(target: Target | None) -> str:
+    if target is None or target.value is None:
+        return ""
+    text = f"{target.value:.3g} {target.unit}".strip() + f" (<= {target.limit:g})"
+    return text if target.met else f"**missed**: {text}"
+
+
 def _target_table(document: dict[str, Any]) -> Iterator[str]:
     yield "| figure | model | measured | must reach | |"
     yield "|---|---|---|---|---|"
     for target in targets(document):
-        value = "-" if target.value is None else f"{target.value:.2f} {target.unit}".strip()
+        value = "-" if target.value is None else f"{target.value:.3g} {target.unit}".strip()
         limit = f"<= {target.limit:g} {target.unit}".strip()
         yield f"| {target.what} | {target.where} | {value} | {limit} | {'met' if target.met else '**missed**'} |"
     for name, model in document["models"].items():
