@@ -1,13 +1,10 @@
 """Packages in a bundle, imported by the function's own interpreter as the function would import them."""
 
-import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 from coldpress.bundle.packages import RESERVED
-from coldpress.bundle.trim import Trimmed, restore
-from coldpress.errors import BundleError
+from coldpress.bundle.trim import Trimmed, culprits, restore
 
 __all__ = ["import_error", "restorable", "top_level"]
 
@@ -42,20 +39,6 @@ def import_error(python: Path, folder: Path, module: str) -> str:
 
 def restorable(trimmed: Trimmed, error: str) -> tuple[Trimmed, str] | None:
     """Put back what ``error`` misses, if trimming took it; return what is still out, and what came back."""
-    for name in _missing(trimmed.folder, error):
-        try:
-            return restore(trimmed, name), name
-        except BundleError:
-            continue
+    for name in culprits(trimmed, error):
+        return restore(trimmed, name), name
     return None
-
-
-def _missing(folder: Path, error: str) -> Iterator[str]:
-    """Name what an error says is not there, the most telling first: modules, then files."""
-    for module in re.findall(r"No module named '([\w.]+)'", error):
-        yield module
-        yield module.rpartition(".")[0] or module
-    for name, module in re.findall(r"cannot import name '(\w+)' from [^']*'([\w.]+)'", error):
-        yield f"{module}.{name}"
-        yield module
-    yield from re.findall(re.escape(str(folder)) + r"/([^'\":\n]+)", error)

@@ -17,7 +17,7 @@ from coldpress.errors import BundleError
 
 __all__ = ["Removed", "Rule", "Trimmed", "culprits", "restore", "rules", "trim"]
 
-_FROM = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
+_FROM = re.compile(r"cannot import name '(\w+)' from [^']*'([\w.]+)'")
 _QUOTED = re.compile(r"""['"]([A-Za-z_][\w.]*)['"]""")
 
 
