@@ -13,6 +13,7 @@ from coldpress.forms.ort_format import canonical
 from coldpress.forms.settle import graphs_of, settle
 from coldpress.forms.trial import Opening, try_model
 from coldpress.forms.unplanned import hide_shapes
+from coldpress.forms.weights_apart import WEIGHTS, put_apart
 from coldpress.model.files import model_files, read_model, write_model
 
 if TYPE_CHECKING:
@@ -20,10 +21,22 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMS", "Form", "build_forms", "cpu_flags", "host_runs"]
 
-FORMS = ("onnx", "onnx-optimized", "ort-mapped", "ort", "ort-mapped-unplanned", "ort-mapped-unpacked")
-"""By name, the simplest first: the file as it is; the same, optimised in advance as far as every CPU allows; ORT
-format, fully optimised, mapped into memory; the same, read; mapped, and its shapes hidden from the memory planner
-(``coldpress.forms.unplanned``); mapped, and its weights not laid out again for kernels."""
+FORMS = (
+    "onnx",
+    "onnx-mapped",
+    "onnx-optimized",
+    "ort-mapped",
+    "ort",
+    "ort-mapped-unplanned",
+    "ort-mapped-unpacked",
+)
+"""By name, the simplest first.
+
+``onnx`` is the file as it is; ``onnx-mapped`` the same with its weights beside it, mapped into memory;
+``onnx-optimized`` one file, optimised in advance as far as every CPU allows. ``ort-mapped`` is ORT format, fully
+optimised and mapped; ``ort`` the same, read; ``ort-mapped-unplanned`` mapped, and its shapes hidden from the memory
+planner (``coldpress.forms.unplanned``); ``ort-mapped-unpacked`` mapped, and its weights not laid out again for kernels.
+"""
 
 _BLOCKED = "com.microsoft.nchwc"
 _NEEDED, _WIDE = ("avx2", "fma"), "avx512f"
@@ -88,13 +101,16 @@ def build_forms(model: Path, folder: Path, names: tuple[str, ...], *, threads: i
             yield Form(name, first, Opening(threads), sidecars)
             continue
         make, file = builder.ort, folder / "model.ort"
-        if name == "onnx-optimized":
+        beside: dict[str, Path] = {}
+        if name == "onnx-mapped":
+            make, file, beside = builder.apart, folder / "apart.onnx", {WEIGHTS: folder / WEIGHTS}
+        elif name == "onnx-optimized":
             make, file = builder.optimized, folder / "optimized.onnx"
         elif name.endswith("-unplanned"):
             make, file = builder.unplanned, folder / "unplanned.ort"
         opening = Opening(
             threads,
-            "all" if name == "onnx-optimized" else "disabled",
+            "all" if name.startswith("onnx") else "disabled",
             mapped=name.startswith("ort-mapped"),
             prepacking=not name.endswith("-unpacked"),
         )
@@ -102,7 +118,7 @@ def build_forms(model: Path, folder: Path, names: tuple[str, ...], *, threads: i
             cpu = make(file)
         except (ModelError, OSError) as error:
             refused = str(error)
-        yield Form(name, file, opening, {}, cpu, refused)
+        yield Form(name, file, opening, beside, cpu, refused)
 
 
 class _Builder:
@@ -114,6 +130,13 @@ class _Builder:
         self._whole = folder / "all.onnx"
         self._library = library
         self._ort: tuple[str, ...] | ModelError | None = None
+
+    def apart(self, file: Path) -> tuple[str, ...]:
+        """Write the model's weights into a file beside it, which ONNX Runtime maps into memory instead of copying."""
+        model = read_model(self._whole_model())
+        put_apart(model, file.parent / WEIGHTS)
+        file.write_bytes(model.SerializeToString(deterministic=True))
+        return ()
 
     def optimized(self, file: Path) -> tuple[str, ...]:
         """Write the model optimised at ``extended``, the last level whose result does not depend on the CPU."""
