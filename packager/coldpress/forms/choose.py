@@ -22,7 +22,7 @@ from coldpress.samples.load import SampleSet
 
 __all__ = ["Candidate", "Choice", "choose_form"]
 
-MARGIN = 0.08
+MARGIN = 0.05
 """A form must save this share of a simpler one's cold start."""
 SLOWER = 1.15
 """A warm answer may take this many times the plain file's."""
