@@ -22,8 +22,15 @@ from coldpress.errors import EmulateError
 __all__ = ["Invocation", "RuntimeApi"]
 
 _ROOT = "/2018-06-01/runtime/"
-_MAX_BODY = 64 << 20  # Lambda's own limit on an answer is 6 MB (20 MB streamed); this only keeps a runaway in bounds
+_MAX_BODY = 64 << 20  # keeps a runaway in bounds
+_MAX_ANSWER = 6_291_556  # bytes of a buffered answer (Lambda quotas: 6 MB, and the 100 bytes of its error message)
 _REGION = "eu-central-1"
+_TOO_LARGE = json.dumps(
+    {
+        "errorType": "Function.ResponseSizeTooLarge",
+        "errorMessage": f"Response payload size exceeded maximum allowed payload size ({_MAX_ANSWER} bytes).",
+    }
+).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +240,9 @@ class _Connection(socketserver.StreamRequestHandler):
                 pending = api._next()  # noqa: SLF001  (server and connection are one idea)
                 return pending is not None and self._send_event(pending)
             case "POST", ["invocation", request_id, ("response" | "error") as what]:
+                if len(body) > _MAX_ANSWER:
+                    api._finish(request_id, _TOO_LARGE, failed=True)  # noqa: SLF001
+                    return self._send(413, {"errorType": "RequestEntityTooLarge", "errorMessage": "Exceeded limit"})
                 known = api._finish(request_id, body, failed=what == "error")  # noqa: SLF001
                 if not known:
                     return self._send(400, {"errorType": "InvalidRequestID", "errorMessage": "Invalid request ID"})

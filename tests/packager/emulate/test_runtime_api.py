@@ -75,6 +75,15 @@ def test_a_chunked_answer_is_read_whole(api, client):
     assert box[0].payload == b"".join(chunks)
 
 
+def test_an_answer_over_lambdas_limit_is_refused_as_lambda_refuses_it(api, client):
+    thread, box = invoke_in_background(api, b"{}")
+    _, headers, _ = ask(client, "GET", "invocation/next")
+    request_id = headers["lambda-runtime-aws-request-id"]
+    assert ask(client, "POST", f"invocation/{request_id}/response", bytes(6_291_557))[0] == 413
+    thread.join(5)
+    assert box[0].error["errorType"] == "Function.ResponseSizeTooLarge"
+
+
 def test_a_handlers_error_is_an_answer_with_its_error_document(api, client):
     thread, box = invoke_in_background(api, b"{}")
     _, headers, _ = ask(client, "GET", "invocation/next")
