@@ -208,7 +208,7 @@ def sizes(folder: Path) -> Sizes:
     for path in folder.rglob("*"):
         if not path.is_file():
             continue
-        if path.name in {"model.onnx", "model.ort", "portable.onnx"}:
+        if path.parent.name == "model" or path.name in {"model.onnx", "model.ort"}:
             model += path.stat().st_size
             continue
         content = path.read_bytes()
