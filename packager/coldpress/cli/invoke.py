@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             init_ms, minor, logs = function.init_ms, function.minor, function.logs()
     if answer.error is not None:
         kind, message = answer.error.get("errorType", "Error"), answer.error.get("errorMessage", "")
-        raise EmulateError(f"The function raised {kind}: {message}; run its handler on this event to see where.")
+        raise EmulateError(f"The function raised {kind}: {str(message).rstrip('.')}; mend the request or its hooks.")
     reply = read_reply(args.event, answer.payload)
     if args.json:
         emit_json(
