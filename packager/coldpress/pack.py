@@ -110,7 +110,10 @@ def _build(plan: Plan, work: Path) -> Packed:
     quality = Quality()
     if plan.evaluation is not None:
         after = Reference(shrunk.path)
-        quality = measure_quality(samples.requests, samples.labels, reference.run, after.run, plan.metric)
+        quality = measure_quality(
+            samples.requests, samples.labels, reference.run, after.run, plan.metric, reference.drawn
+        )
+        quality.check(plan.model.name)
     with progress(f"get ONNX Runtime for {plan.architecture}"):
         engine = engine_library(plan.python, plan.architecture, cache_dir("wheels"))
     packages: tuple[Wheel, ...] = ()

@@ -1,10 +1,10 @@
 """How right the packed model is on the user's own samples, beside the original."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from coldpress.errors import SamplesError
+from coldpress.errors import SamplesError, VerifyError
 from coldpress.reference import compare_outputs
 
 __all__ = ["Quality", "measure_quality"]
@@ -27,6 +27,18 @@ class Quality:
     samples: int = 0
     verdict: Literal["pass", "fail", "unmeasured"] = "unmeasured"
 
+    def check(self, model: str) -> None:
+        """Refuse a verdict of ``fail``.
+
+        Raises:
+            VerifyError: An answer of the shrunk model is not the original's.
+        """
+        if self.verdict == "fail":
+            raise VerifyError(
+                f"The stripped model does not answer like {model} on your samples ({self.metric} {self.shrunk:.6g} "
+                f"instead of {self.original:.6g}); pack with --no-strip, and tell us."
+            )
+
 
 def measure_quality(
     requests: Sequence[Mapping[str, Any]],
@@ -34,6 +46,7 @@ def measure_quality(
     original: Answer,
     shrunk: Answer,
     metric: str | None,
+    drawn: Collection[str] = frozenset(),
 ) -> Quality:
     """Answer every request with both models and compare.
 
@@ -43,6 +56,7 @@ def measure_quality(
         original: The model before, as a function from inputs to outputs by name.
         shrunk: The model after, likewise.
         metric: ``accuracy``, ``cosine``, or None to take accuracy when there are labels.
+        drawn: Outputs that depend on chance, whose values are not compared.
 
     Lossless passes are held to the letter: ``pass`` means that every answer is the same bit for bit, so that no
     statistics are needed; the figures say what that answer is worth.
@@ -54,7 +68,7 @@ def measure_quality(
     if metric == "accuracy" and labels is None:
         raise SamplesError("The metric is accuracy, but the samples hold no `label`; add it, or use cosine.")
     pairs = [(original(request), shrunk(request)) for request in requests]
-    differences = [compare_outputs(before, after) for before, after in pairs]
+    differences = [compare_outputs(before, after, drawn) for before, after in pairs]
     verdict: Literal["pass", "fail"] = "pass" if all(d.equal for d in differences) else "fail"
     if metric == "cosine":
         cosine = min((d.cosine if not d.structure else 0.0 for d in differences), default=1.0)

@@ -45,6 +45,8 @@ class Verification:
         init_ms: from the start of the process to its first request for work.
         imported: packages of hooks that were imported.
         restored: what trimming had taken out and was put back.
+        drawn: outputs that depend on chance, also in the original: of these only kind, element type and rank were
+            compared, and ``equal`` is False.
         notes: what could not be proven on this machine, and why.
     """
 
@@ -57,6 +59,7 @@ class Verification:
     init_ms: float
     imported: tuple[str, ...] = ()
     restored: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -67,6 +70,8 @@ class Verification:
     def summary(self) -> str:
         """Say it in one line."""
         how = "bit for bit" if self.equal else f"within {self.max_rel:.1g} of the largest value"
+        if self.drawn:
+            how += f", and in type and rank where chance decides ({', '.join(self.drawn)})"
         count = f"{self.samples} sample{'s' if self.samples != 1 else ''}"
         return f"verified: answers like the original on {count}, {how}, under Python {self.python}"
 
@@ -109,13 +114,14 @@ def verify(plan: TreePlan, tree: Tree, archive: Archive, reference: Reference, s
     verification = Verification(
         samples=len(requests),
         portable_samples=portable,
-        equal=total.equal,
+        equal=total.equal and not reference.drawn,
         max_abs=total.max_abs,
         max_rel=total.max_rel,
         python=trial.python,
         init_ms=round(trial.init_ms, 1),
         imported=tuple(bundle.imported),
         restored=tuple(bundle.restored),
+        drawn=tuple(sorted(reference.drawn)),
         notes=tuple(dict.fromkeys([*bundle.notes, *trial.notes])),
     )
     return Verified(bundle.tree, bundle.archive, verification)
@@ -172,10 +178,10 @@ def _run(
             if reply.status == _TOO_LARGE:
                 got: Mapping[str, Any] = bundle.answer_directly(request)
                 notes.append("A sample or its answer is over the provider's limit, and was compared at the engine.")
-                difference = compare_outputs(answer, got)
+                difference = compare_outputs(answer, got, reference.drawn)
             else:
                 got = read_answer(_expect_ok(reply, f"{path}/infer").body, reply.headers)
-                difference = compare_answer(answer, got)
+                difference = compare_answer(answer, got, reference.drawn)
             total = total.join(difference)
         if not total.within(TOLERANCE):
             what = total.structure or f"off by up to {total.max_abs:.3g}"

@@ -134,18 +134,20 @@ def _check(forms: Iterable[Form], reference: Reference, requests: Sequence[Any],
             entry.refused = str(error)
             continue
         plain = plain or answers
-        entry.difference = _worst(expected, answers)
+        entry.difference = _worst(expected, answers, reference.drawn)
         # With several threads the binding itself may add up in another order; then the plain file is the measure.
-        if not entry.difference.equal and not _worst(plain, answers).equal:
+        if not entry.difference.equal and not _worst(plain, answers, reference.drawn).equal:
             what = entry.difference.structure or f"they are off by up to {entry.difference.max_abs:.2g}"
             entry.refused = f"its answers are not the original's bit for bit: {what}"
     return tried
 
 
-def _worst(expected: Sequence[Mapping[str, Any]], got: Sequence[Mapping[str, Any]]) -> Difference:
+def _worst(
+    expected: Sequence[Mapping[str, Any]], got: Sequence[Mapping[str, Any]], drawn: frozenset[str]
+) -> Difference:
     result = Difference()
     for one, other in zip(expected, got, strict=True):
-        result = result.join(compare_outputs(one, other))
+        result = result.join(compare_outputs(one, other, drawn))
     return result
 
 

@@ -2,15 +2,12 @@
 
 from onnx import NodeProto
 
+from coldpress.model.random_ops import RANDOM
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.scopes import STANDARD, Body, delete_at, pinned_names, roots, scopes_in, subgraphs, substitute
 
-__all__ = ["RANDOM", "merge_common_nodes"]
+__all__ = ["merge_common_nodes"]
 
-RANDOM = frozenset(
-    {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
-)
-"""Operators whose answers differ from run to run, or may."""
 _DETERMINISTIC_DOMAINS = (*STANDARD, "ai.onnx.ml")
 
 

@@ -66,7 +66,8 @@ def _why_not(reference: Reference, path: Path, samples: SampleSet, size: int) ->
     try:
         after = Reference(path)
         for request in samples.requests[:COMPARED]:
-            difference = difference.join(compare_outputs(reference.run(request), after.run(request)))
+            before = reference.run(request)
+            difference = difference.join(compare_outputs(before, after.run(request), reference.drawn))
     except (ModelError, SamplesError) as error:
         return f"ONNX Runtime refuses the stripped model ({error})"
     if not difference.equal:

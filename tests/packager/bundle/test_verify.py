@@ -103,6 +103,20 @@ def test_every_kind_of_input_and_output_is_compared_to_the_bit(bundler, name):
     assert "bit for bit" in found.summary
 
 
+def test_what_depends_on_chance_is_compared_in_type_and_rank_and_the_rest_to_the_bit(bundler):
+    model = MODELS["mlp"]()
+    model.graph.node.append(onnx.helper.make_node("RandomUniformLike", ["x"], ["noise"]))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("noise", onnx.TensorProto.FLOAT, ["batch", 64]))
+    plan, reference, samples = bundler.plan(bundler.save("noisy", model))
+    found = bundler.verify(plan, reference, samples).verification
+    assert (found.drawn, found.equal, found.max_abs) == (("noise",), False, 0.0)
+    assert "where chance decides (noise)" in found.summary
+    weights = onnx.numpy_helper.to_array(model.graph.initializer[0]) * 1.01
+    model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, model.graph.initializer[0].name))
+    with pytest.raises(VerifyError, match=r"does not answer like other\.onnx"):
+        bundler.verify(plan, Reference(bundler.save("other", model)), samples)
+
+
 @pytest.mark.models
 @pytest.mark.parametrize("name", ["digits_rf_zipmap", "silero"])
 def test_real_models_are_verified_on_real_inputs(bundler, name):
