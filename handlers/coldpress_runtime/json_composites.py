@@ -45,6 +45,8 @@ def _number(item: Any, info: ValueInfo) -> Any:
     """Check one value of a map as if it were a scalar of the map's own datatype."""
     if info.value is None:
         raise RequestError(f"Input {info.name!r} is a map of values that no request can carry.")
+    if type(item) is list:  # a shape without axes means any shape elsewhere
+        raise RequestError(f"Input {info.name!r} is a map: a value is {describe(item)}, expected {info.value.name}.")
     return read_nested(item, ValueInfo(info.name, "tensor", info.value, ())).flat()[0]
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from coldpress_runtime.ort import ValueInfo
     from coldpress_runtime.tensor import DType
 
-__all__ = ["check_shape", "plain", "read_flat", "read_nested", "shape_text"]
+__all__ = ["check_shape", "least_bytes", "plain", "read_flat", "read_nested", "shape_text"]
 
 _FLOATS = {
     "FP16", "FP32", "FP64", "BF16", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ",
@@ -215,6 +215,18 @@ def read_flat(data: Any, shape: tuple[int, ...], info: ValueInfo) -> Tensor:
             + (f"{size}." if size < 1 << 63 else "far more.")
         )
     return _tensor(items, shape, dtype, name)
+
+
+def least_bytes(value: Any) -> int:
+    """Fewer bytes than what the engine returned can take as JSON; nothing is built to find out."""
+    if isinstance(value, Tensor):
+        lists = 1
+        for dim in value.shape:
+            if not dim:  # no elements, and yet as many lists as the axes before it say
+                break
+            lists *= dim
+        return 2 * lists
+    return sum(map(least_bytes, value)) if isinstance(value, list) else 2
 
 
 def plain(value: Any) -> Any:

@@ -8,10 +8,9 @@ name. With one output a prediction is its row, else an object likewise. Sequence
 from __future__ import annotations
 
 from coldpress_runtime.errors import RequestError
-from coldpress_runtime.json_tensors import plain, read_nested
+from coldpress_runtime.json_tensors import least_bytes, plain, read_nested
 from coldpress_runtime.json_text import describe, dump
 from coldpress_runtime.protocol import check_names, check_size, expect_object, quoted
-from coldpress_runtime.tensor import Tensor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def _columns(rows: Any, inputs: Mapping[str, ValueInfo]) -> tuple[dict[str, Any]
 
 def encode_predict(values: dict[str, Any], count: int | None, limit: int) -> bytes:
     """Write a plain JSON response; raises TooLargeError above ``limit`` bytes, RequestError without rows."""
-    check_size(sum(2 * value.size for value in values.values() if isinstance(value, Tensor)), limit)
+    check_size(least_bytes(list(values.values())), limit)
     outputs = {name: plain(value) for name, value in values.items()}
     if count is None:
         return dump({"outputs": outputs})

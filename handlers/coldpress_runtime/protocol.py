@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from coldpress_runtime import binary
 from coldpress_runtime.errors import RequestError, TooLargeError
-from coldpress_runtime.json_tensors import check_shape, read_flat
+from coldpress_runtime.json_tensors import check_shape, least_bytes, read_flat
 from coldpress_runtime.json_text import describe, dump
 from coldpress_runtime.tensor import Tensor
 
@@ -106,17 +106,16 @@ def _input(
     if "shared_memory_region" in parameters:
         raise RequestError(f"Input {name!r} lies in shared memory, which a function cannot reach; send its data.")
     size = parameters.get("binary_data_size")
+    if (size is None) == ("data" not in item):
+        both = "neither data nor" if size is None else "both data and"
+        raise RequestError(f"Input {name!r} has {both} the parameter binary_data_size; send one of them.")
+    end = offset if size is None else _binary_end(size, name, tail, offset)
     if composite:
         from coldpress_runtime.json_composites import read_texts  # noqa: PLC0415 - few models have any
 
-        return read_texts(item, shape, info, tail[offset : offset + (size or 0)]), offset + (size or 0)
+        return read_texts(item, shape, info, tail[offset:end]), end
     if size is None:
-        if "data" not in item:
-            raise RequestError(f"Input {name!r} has neither data nor the parameter binary_data_size.")
         return read_flat(item["data"], shape, info), offset
-    if "data" in item:
-        raise RequestError(f"Input {name!r} has both data and the parameter binary_data_size; send one of them.")
-    end = _binary_end(size, name, tail, offset)
     assert info.dtype is not None  # noqa: S101 - every tensor has an element type
     return binary.decode(tail[offset:end], info.dtype, shape, name), end
 
@@ -212,6 +211,7 @@ def encode_infer(
         else:
             from coldpress_runtime.json_composites import write_texts  # noqa: PLC0415 - few models have any
 
+            check_size(least_bytes(value), limit)
             tensor = write_texts(value)
             parameters["content_type"] = "application/json"
         item: dict[str, Any] = {"name": name, "datatype": tensor.dtype.name, "shape": list(tensor.shape)}

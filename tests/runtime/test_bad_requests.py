@@ -278,6 +278,26 @@ def test_numbers_in_a_shape_allocate_nothing(services):
     assert peak < 1_000_000
 
 
+@pytest.mark.parametrize("shape", [[1 << 22, 0], [1 << 40, 0]])
+def test_long_axes_of_an_empty_answer_allocate_nothing(tmp_path, shape):
+    service = open_service(tmp_path / "b", "zeros")
+    assert "The answer would take over" in predict(service, {"inputs": {"shape": shape}}, 413)
+    assert predict(service, {"inputs": {"shape": [2, 0]}}) == {"outputs": {"y": [[], []]}}
+
+
+@pytest.mark.parametrize("size", ["5", 1.5, [1], True, -3, 99])
+def test_a_binary_size_that_is_none_for_an_input_of_json_texts(tmp_path, size):
+    texts = {"name": "parts", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": size}}
+    service = open_service(tmp_path / "b", "sequences")
+    assert "binary_data_size is" in infer(service, {"inputs": [texts]}, 400)
+    assert "both data and" in infer(service, {"inputs": [texts | {"data": ["[1]"]}]}, 400)
+
+
+@pytest.mark.parametrize("value", [[], [1], [1, 2], None, {}, "x", True])
+def test_a_value_of_a_map_that_is_none(tmp_path, value):
+    assert "'counts' is" in predict(open_service(tmp_path / "b", "counts"), {"inputs": {"counts": {"a": value}}}, 400)
+
+
 @pytest.mark.parametrize("rows", [30, 20_000])
 def test_an_answer_over_the_limit(services, rows):
     message = predict(services["expand"], {"inputs": {"x": [[0.1]] * rows}}, 413)

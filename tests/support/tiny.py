@@ -121,6 +121,19 @@ def expand() -> onnx.ModelProto:
     )
 
 
+def zeros() -> onnx.ModelProto:
+    """Zeros of the shape that the caller names."""
+    shape = helper.make_tensor_value_info("shape", T.INT64, [2])
+    return _model([helper.make_node("ConstantOfShape", ["shape"], ["y"])], [shape], [_value("y", T.FLOAT, ["n", "m"])])
+
+
+def counts() -> onnx.ModelProto:
+    """A map of words to numbers as a vector, as scikit-learn's DictVectorizer takes it."""
+    words = helper.make_map_type_proto(T.STRING, helper.make_tensor_type_proto(T.FLOAT, []))
+    node = helper.make_node("DictVectorizer", ["counts"], ["y"], domain="ai.onnx.ml", string_vocabulary=["a", "b"])
+    return _model([node], [helper.make_value_info("counts", words)], [_value("y", T.FLOAT, [1, 2])])
+
+
 def scalar() -> onnx.ModelProto:
     """A scalar input and output."""
     return identity(T.INT64, ())
@@ -148,6 +161,8 @@ MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
     "divide": divide,
     "lookup": lookup,
     "expand": expand,
+    "zeros": zeros,
+    "counts": counts,
     "scalar": scalar,
     "sequences": sequences,
     "bool": lambda: identity(T.BOOL),
