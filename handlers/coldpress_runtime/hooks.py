@@ -24,8 +24,9 @@ import sys
 from binascii import b2a_base64
 
 from coldpress_runtime.errors import HookError, RequestError
+from coldpress_runtime.http import Response
 from coldpress_runtime.json_tensors import check_shape, read_nested
-from coldpress_runtime.json_text import Constant
+from coldpress_runtime.json_text import Constant, dump
 from coldpress_runtime.tensor import Tensor
 
 TYPE_CHECKING = False
@@ -73,16 +74,26 @@ class Hooks:
     def inputs(self, request: Request, infos: Mapping[str, ValueInfo]) -> dict[str, Any]:
         """Run ``preprocess`` and check what it returned against the signature; raises RequestError or HookError."""
         assert self.preprocess is not None  # noqa: S101 - callers look first
-        values = _call(self.preprocess, "preprocess", request)
+        method, path, body = request.method, request.path, request.body
+        try:
+            values = _call(self.preprocess, "preprocess", request)
+        finally:  # a hook may do as it likes with its request; the log tells of the one that came
+            request.method, request.path, request.body = method, path, body
         if not isinstance(values, dict) or values.keys() != infos.keys():
             found = sorted(map(str, values)) if isinstance(values, dict) else type(values).__name__
             raise HookError(f"preprocess returned {found}, expected a dict with the inputs {sorted(infos)}.")
         return {name: _value(value, infos[name]) for name, value in values.items()}
 
-    def result(self, outputs: dict[str, Any]) -> Any:
-        """Run ``postprocess``; raises RequestError or HookError."""
+    def response(self, outputs: dict[str, Any]) -> Response:
+        """Run ``postprocess``, and make what it returned a response; raises RequestError or HookError."""
         assert self.postprocess is not None  # noqa: S101 - callers look first
-        return _call(self.postprocess, "postprocess", outputs)
+        result = _call(self.postprocess, "postprocess", outputs)
+        if isinstance(result, Response):
+            return _checked(result)
+        try:
+            return Response(200, {"Content-Type": "application/json"}, dump(result))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise HookError(f"postprocess returned what JSON cannot hold: {error}.") from error
 
 
 def _function(module: Any, name: str) -> Callable[[Any], Any] | None:
@@ -101,7 +112,7 @@ def _call(function: Callable[[Any], Any], name: str, argument: Any) -> Any:
         return function(argument)
     except RequestError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # asyncio's CancelledError, too, would end the process
         # The exception's own text may hold the caller's data or a path: it goes to the log with the traceback.
         raise HookError(f"{name} in hooks.py failed with {type(error).__name__}; the log has the details.") from error
 
@@ -109,7 +120,7 @@ def _call(function: Callable[[Any], Any], name: str, argument: Any) -> Any:
 def _value(value: Any, info: ValueInfo) -> Any:
     try:
         if info.kind == "tensor" and info.dtype is not None:
-            if hasattr(value, "__array_interface__"):
+            if hasattr(value, "__array_interface__") and value.dtype.kind != "O":
                 value = Tensor.from_numpy(_as_dtype(value, info.dtype.numpy), info.dtype)
             if isinstance(value, Tensor):
                 if value.dtype is not info.dtype:
@@ -119,8 +130,22 @@ def _value(value: Any, info: ValueInfo) -> Any:
                 check_shape(value.shape, info)
                 return value
         return read_nested(_as_json(value), info)
-    except RequestError as error:  # the hook's own slip, not the caller's
+    except (RequestError, ValueError, OverflowError, RecursionError) as error:  # the hook's own slip, not the caller's
         raise HookError(f"preprocess returned a value that does not fit: {error}") from error
+
+
+def _checked(response: Response) -> Response:
+    """A hook's own response, with each field of the kind that adapters count on; raises HookError."""
+    status, headers, body = response.status, response.headers, response.body
+    if type(status) is not int or not 200 <= status <= 599:
+        raise HookError(f"postprocess returned a Response with status {status!r}, expected a number from 200 to 599.")
+    if type(headers) is not dict or any(type(text) is not str for pair in headers.items() for text in pair):
+        raise HookError("postprocess returned a Response whose headers are not a dict of str to str.")
+    if not isinstance(body, (bytes, bytearray, memoryview)):
+        raise HookError(f"postprocess returned a Response whose body is a {type(body).__name__}, expected bytes.")
+    # Adapters look for the one name that they need as RFC 9110 spells it.
+    headers = {"Content-Type" if name.lower() == "content-type" else name: text for name, text in headers.items()}
+    return Response(status, headers, bytes(body))
 
 
 def _as_json(value: Any) -> Any:

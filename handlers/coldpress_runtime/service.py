@@ -16,7 +16,6 @@ from time import perf_counter
 from coldpress_runtime.capi import load
 from coldpress_runtime.errors import (
     ColdpressError,
-    HookError,
     MediaTypeError,
     MethodNotAllowedError,
     NotFoundError,
@@ -226,7 +225,7 @@ class Service:
         ran = perf_counter()
         timings.run_ms = (ran - decoded) * 1e3
         if hooks is not None and hooks.postprocess is not None:
-            response = _hooked(hooks.result(values))
+            response = hooks.response(values)
         else:
             response = Response(200, dict(_JSON), encode_predict(values, count, self.manifest.limits.response_bytes))
         timings.encode_ms = (perf_counter() - ran) * 1e3
@@ -263,15 +262,6 @@ def _check_media_type(request: Request) -> None:
     name = sent.partition(";")[0].strip().lower()
     if name not in _JSON_TYPES and not name.endswith("+json"):
         raise MediaTypeError(f"Content-Type is {describe(sent)}, expected application/json.")
-
-
-def _hooked(result: Any) -> Response:
-    if isinstance(result, Response):
-        return result
-    try:
-        return Response(200, dict(_JSON), dump(result))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise HookError(f"postprocess returned what JSON cannot hold: {error}.") from error
 
 
 def _unquote(path: str) -> str:

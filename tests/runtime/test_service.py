@@ -213,6 +213,8 @@ def postprocess(outputs):
         ("fp32", "[numpy.ones(2)]", [[1.0, 1.0]]),
         ("fp32", "numpy.ones((2, 2)).T[::2]", [[1.0, 1.0]]),
         ("int8", "numpy.array([[1, 2]])", [[1, 2]]),
+        ("int8", "numpy.array([[1, 2]], object)", [[1, 2]]),
+        ("bytes", "numpy.array([['a', b'\\xff']], object)", [["a", {"b64": "/w=="}]]),
         ("bf16", "numpy.array([[1.5, 2]])", [[1.5, 2.0]]),
         ("bytes", "[['a', b'\\xff']]", [["a", {"b64": "/w=="}]]),
         ("bytes", "numpy.array([['a', 'b']])", [["a", "b"]]),
@@ -235,10 +237,39 @@ def test_postprocess_may_choose_the_response(tmp_path):
 from coldpress_runtime.http import Response
 
 def postprocess(outputs):
-    return Response(201, {"Content-Type": "text/csv"}, b"1,2")
+    return Response(201, {"content-type": "text/csv"}, bytearray(b"1,2"))
 """
     response = ask(open_service(tmp_path / "b", "fp32", hooks), "POST", "/predict", b'{"inputs":{"x":[[1,2]]}}')
     assert (response.status, response.headers, response.body) == (201, {"Content-Type": "text/csv"}, b"1,2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("'200', {}, b''", "a Response with status '200', expected a number"),
+        ("0, {}, b''", "a Response with status 0, expected a number"),
+        ("200, {'X': 1}, b''", "headers are not a dict of str to str"),
+        ("200, [('X', 'y')], b''", "headers are not a dict of str to str"),
+        ("200, {}, 'text'", "body is a str, expected bytes"),
+        ("200, {}, None", "body is a NoneType, expected bytes"),
+    ],
+)
+def test_a_response_of_a_hook_must_be_one(tmp_path, arguments, message):
+    hooks = (
+        f"from coldpress_runtime.http import Response\n\ndef postprocess(outputs):\n    return Response({arguments})\n"
+    )
+    assert message in predict(open_service(tmp_path / "b", "fp32", hooks), {"inputs": {"x": [[1, 2]]}}, 500)
+
+
+def test_what_a_hook_does_to_its_request_is_its_own_affair(tmp_path):
+    hooks = """
+def preprocess(request):
+    request.method = request.path = request.body = None
+    return {"x": [[1, 2]]}
+"""
+    request = Request("POST", "/predict", {}, b"raw")
+    assert open_service(tmp_path / "b", "fp32", hooks).answer(request).status == 200
+    assert (request.method, request.path, request.body) == ("POST", "/predict", b"raw")
 
 
 def test_hooks_may_import_what_lies_beside_them(tmp_path):
@@ -272,6 +303,11 @@ def preprocess(request):
     [
         ("raise KeyError('secret')", "preprocess in hooks.py failed with KeyError; the log has the details."),
         ("raise SystemExit(1)", "preprocess in hooks.py failed with SystemExit"),
+        ("raise KeyboardInterrupt", "preprocess in hooks.py failed with KeyboardInterrupt"),
+        ("import asyncio; raise asyncio.CancelledError", "preprocess in hooks.py failed with CancelledError"),
+        ("request.path = request.body = request.method = None; raise KeyError", "failed with KeyError"),
+        ("import numpy; return {'x': numpy.array([[1, None]])}", "element 1 is null, expected a number"),
+        ("return {'x': functools.reduce(lambda deep, _: [deep], range(50_000), 1)}", "a value that does not fit"),
         ("return [1]", "preprocess returned list, expected a dict with the inputs ['x']"),
         ("return {'z': 1}", "preprocess returned ['z'], expected a dict with the inputs ['x']"),
         ("return {'x': [1]}", "preprocess returned a value that does not fit: Input 'x' has shape [1]"),
@@ -282,7 +318,7 @@ def preprocess(request):
     ],
 )
 def test_a_failing_hook_is_a_500_with_one_sentence(tmp_path, capsys, body, message):
-    service = open_service(tmp_path / "b", "fp32", f"def preprocess(request):\n    {body}\n")
+    service = open_service(tmp_path / "b", "fp32", f"import functools\n\ndef preprocess(request):\n    {body}\n")
     found = predict(service, {}, 500)
     assert message in found
     assert "secret" not in found
