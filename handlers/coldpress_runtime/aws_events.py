@@ -24,6 +24,7 @@ __all__ = ["decode", "encode", "kind_of", "reply_limit"]
 
 _MB = 1024 * 1024
 _AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".on.aws")
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _PINGS = ({"coldpress": "ping"}, {"warmer": True}, {"source": "serverless-plugin-warmup"})
 
 
@@ -37,7 +38,7 @@ def kind_of(event: Any) -> str:
             return "http-api"
         if "httpMethod" in event:
             return "alb" if "elb" in context else "rest"
-    if "detail-type" in event and str(event.get("source")).startswith("aws."):
+    if event.get("detail-type") == "Scheduled Event" and str(event.get("source")).startswith("aws."):
         return "ping"
     if any(event.items() >= ping.items() for ping in _PINGS if event.keys() >= ping.keys()):
         return "ping"
@@ -72,6 +73,7 @@ def _headers(event: Event) -> dict[str, str]:
     many = event.get("multiValueHeaders")
     if many:
         return {name.lower(): ", ".join(values) for name, values in many.items()}
+    # In lower case already from HTTP APIs and function URLs, but not from their local stand-ins.
     return {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
 
 
@@ -79,22 +81,24 @@ def _http_api(event: Event) -> Request:
     context = event["requestContext"]
     path = event["rawPath"]
     stage = context.get("stage", "$default")
-    if stage != "$default" and (path + "/").startswith(f"/{stage}/"):
-        path = path[len(stage) + 1 :] or "/"
-    elif not context.get("domainName", "").endswith(_AWS_DOMAINS):
+    if not context.get("domainName", "").endswith(_AWS_DOMAINS):
         path = _without_base_path(path)
-    return Request(
-        context["http"]["method"], path, event.get("headers") or {}, _body(event), event.get("rawQueryString", "")
-    )
+    elif stage != "$default" and (path + "/").startswith(f"/{stage}/"):
+        path = path[len(stage) + 1 :] or "/"
+    return Request(context["http"]["method"], path, _headers(event), _body(event), event.get("rawQueryString", ""))
 
 
 def _without_base_path(path: str) -> str:
-    """Drop what a custom domain's API mapping puts in front; nothing in the event says what that is."""
-    for start in ("/v2/", "/predict", "/openapi.json"):
+    """Drop what a custom domain's API mapping (``v2``, say) or stage puts in front of a route.
+
+    Nothing in the event says what that is, so the route is looked for instead.
+    """
+    for start in ("/v2/models/", "/v2/health/"):
         place = path.find(start)
-        if place > 0:
+        if place >= 0:
             return path[place:]
-    return path
+    plain = path.rstrip("/")
+    return next((end for end in ("/predict", "/openapi.json", "/v2") if plain.endswith(end)), path)
 
 
 def _rest(event: Event) -> Request:
@@ -108,8 +112,15 @@ def _rest(event: Event) -> Request:
     query = event.get("multiValueQueryStringParameters") or {
         name: [value] for name, value in (event.get("queryStringParameters") or {}).items()
     }
-    text = "&".join(f"{name}={value}" for name, values in query.items() for value in values)
+    # A load balancer hands the query over as it was sent, API Gateway without its escapes.
+    quote = str if "elb" in event["requestContext"] else _quote
+    text = "&".join(f"{quote(name)}={quote(value)}" for name, values in query.items() for value in values)
     return Request(event["httpMethod"], path, _headers(event), _body(event), text)
+
+
+def _quote(text: str) -> str:
+    """Percent-encode all but RFC 3986's unreserved characters."""
+    return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in text.encode())
 
 
 def _direct(event: Any, model: str) -> Request:
@@ -127,19 +138,32 @@ def _direct(event: Any, model: str) -> Request:
 def encode(kind: str, event: Any, response: Response) -> Any:
     """Turn a response into what AWS expects from this kind of event."""
     if kind in {"direct", "ping"} and response.is_json:
-        return json.loads(response.body)
-    text = not response.body or response.is_json or response.headers.get("Content-Type", "").startswith("text/")
+        try:
+            return json.loads(response.body)
+        except ValueError:  # none at all, to HEAD, or what a hook takes for JSON
+            pass
+    text = _text(response)
     reply: Event = {
         "statusCode": response.status,
         "headers": response.headers,
-        "body": response.body.decode() if text else b2a_base64(response.body, newline=False).decode(),
-        "isBase64Encoded": not text,
+        "body": b2a_base64(response.body, newline=False).decode() if text is None else text,
+        "isBase64Encoded": text is None,
     }
     if kind == "alb":
         reply["statusDescription"] = f"{response.status} {REASONS.get(response.status, 'Other')}"
         if "multiValueHeaders" in event:  # the target group asks for lists, and then takes nothing else
             reply["multiValueHeaders"] = {name: [value] for name, value in reply.pop("headers").items()}
     return reply
+
+
+def _text(response: Response) -> str | None:
+    """The body as text, or None for what must travel in base64."""
+    if response.body and not response.is_json and not response.headers.get("Content-Type", "").startswith("text/"):
+        return None
+    try:
+        return response.body.decode()
+    except UnicodeDecodeError:  # a hook's text in another charset
+        return None
 
 
 def reply_limit(kind: str) -> int:

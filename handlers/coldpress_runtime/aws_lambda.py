@@ -61,7 +61,7 @@ def make_handler(root: str | None = None) -> Callable[[Any, Any], Any]:
                 response = refusal(error)
         reply = encode(kind, event, response)
         limit = reply_limit(kind)
-        if len(response.body) > limit // 3 and _encoded_size(reply) > limit:
+        if len(response.body) > limit // 6 and _encoded_size(reply) > limit:
             response = refusal(TooLargeError(f"The answer is over the {limit} bytes that AWS takes; send fewer rows."))
             reply = encode(kind, event, response)
         request_id = getattr(context, "aws_request_id", None) or ""

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -38,6 +39,27 @@ def handler(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expander(tmp_path_factory):
     return make_handler(str(write_bundle(tmp_path_factory.mktemp("bundle") / "b", "expand")))
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    """A model with a route's name."""
+    return make_handler(str(write_bundle(tmp_path_factory.mktemp("bundle") / "b", "fp32", name="predict")))
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory):
+    """A function that answers with its query."""
+    hooks = """
+def preprocess(request):
+    global query
+    query = request.query
+    return {"x": [[1, 2]]}
+
+def postprocess(outputs):
+    return query
+"""
+    return make_handler(str(write_bundle(tmp_path_factory.mktemp("bundle") / "b", "fp32", hooks)))
 
 
 @pytest.mark.parametrize("name", _HTTP)
@@ -102,11 +124,47 @@ def test_stages(handler, stage, path, status):
     assert handler(event, _CONTEXT)["statusCode"] == status
 
 
-@pytest.mark.parametrize("path", ["/predict", "/v1/predict", "/a/b/v2/models/tiny/infer"])
-def test_base_paths_of_custom_domains(handler, path):
-    event = _event("http_api_custom_domain") | {"rawPath": path}
-    status = handler(event, _CONTEXT)["statusCode"]
-    assert status == (400 if path.endswith("infer") else 200)
+@pytest.mark.parametrize("stage", ["$default", "v2", "predict"])
+@pytest.mark.parametrize("base", ["", "/v1", "/a/b", "/v2", "/api/v2", "/predict"])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/predict", 200),
+        ("/predict/", 200),
+        ("/v2/models/predict/infer", 400),
+        ("/v2/models/predict", 405),
+        ("/v2/health/live", 405),
+        ("/v2", 405),
+        ("/openapi.json", 405),
+        ("/nope", 404),
+    ],
+)
+def test_base_paths_of_custom_domains(predictor, base, path, status, stage):
+    event = _event("http_api_custom_domain") | {"rawPath": base + path}
+    event["requestContext"]["stage"] = stage
+    assert predictor(event, _CONTEXT)["statusCode"] == status
+
+
+def test_header_names_in_any_case(handler):
+    event = _event("http_api")
+    event["headers"] = {name.title(): value for name, value in event["headers"].items()}
+    event["headers"]["Content-Encoding"] = "gzip"
+    event |= {"body": base64.b64encode(gzip.compress(event["body"].encode())).decode(), "isBase64Encoded": True}
+    assert json.loads(handler(event, _CONTEXT)["body"]) == _ANSWER
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("rest_api", {"a": ["b&c=d", "%"], "é": ["1 2"]}),
+        ("alb", {"a": ["b%26c%3Dd", "%25"], "%C3%A9": ["1%202"]}),
+        ("http_api", None),
+    ],
+)
+def test_a_hook_gets_the_query_as_it_was_sent(echo, name, values):
+    query = "a=b%26c%3Dd&a=%25&%C3%A9=1%202"
+    event = _event(name) | {"rawQueryString": query, "multiValueQueryStringParameters": values}
+    assert json.loads(echo(event, _CONTEXT)["body"]) == query
 
 
 def test_a_rest_route_without_a_proxy(handler):
@@ -190,6 +248,35 @@ def test_direct_invocation_with_a_path(handler):
     assert base64.b64decode(reply["body"]).endswith(b"\0\0\xc0?\0\0\0\xc0")
 
 
+def test_direct_invocation_asking_for_a_head(handler):
+    reply = handler({"path": "/v2/health/live", "method": "HEAD"}, _CONTEXT)
+    assert (reply["statusCode"], reply["body"]) == (200, "")
+    with pytest.raises(NotFoundError):
+        handler({"path": "/nope", "method": "HEAD"}, _CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("text/plain; charset=latin-1", b"\xe9"), ("application/json", b"{"), ("application/json", b"\xff")],
+)
+@pytest.mark.parametrize("name", [*_HTTP, "direct"])
+def test_what_a_hook_says_is_text_and_is_not(tmp_path, name, kind, body):
+    hooks = f"""
+from coldpress_runtime.http import Response
+
+def postprocess(outputs):
+    return Response(200, {{"Content-Type": {kind!r}}}, {body!r})
+"""
+    reply = make_handler(str(write_bundle(tmp_path / "b", "fp32", hooks)))(_event(name), _CONTEXT)
+    assert reply["statusCode"] == 200
+    assert (base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()) == body
+
+
+def test_an_event_of_another_service_is_no_ping(handler):
+    with pytest.raises(RequestError):
+        handler({"source": "aws.s3", "detail-type": "Object Created", "detail": {}}, _CONTEXT)
+
+
 @pytest.mark.parametrize(
     "event", [None, [], "x", 7, {}, {"Records": []}, {"inputs": {"z": 1}}, {"path": "/predict", "body": "{"}]
 )
@@ -227,6 +314,17 @@ def test_an_answer_that_aws_would_not_take(expander):
     assert reply["statusCode"] == 413
     assert "bytes that AWS takes" in reply["body"]
     assert expander(_event("http_api") | {"body": event["body"]}, _CONTEXT)["statusCode"] == 200
+
+
+def test_a_text_that_only_its_escapes_make_too_large(tmp_path):
+    hooks = """
+from coldpress_runtime.http import Response
+
+def postprocess(outputs):
+    return Response(200, {"Content-Type": "text/plain"}, bytes(1_500_000))
+"""
+    handler = make_handler(str(write_bundle(tmp_path / "b", "fp32", hooks)))
+    assert handler(_event("http_api"), _CONTEXT)["statusCode"] == 413
 
 
 def test_a_binary_answer_that_only_base64_makes_too_large(expander):
