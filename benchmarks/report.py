@@ -64,15 +64,15 @@ def summary(document: dict[str, Any]) -> str:
 
 def _overview(document: dict[str, Any]) -> Iterator[str]:
     models = document["models"]
-    yield "From the start of the process to the first answer, above an empty handler, in ms (and of the first row):"
+    yield "From the start of the process to the first answer, above an empty handler, in ms; in brackets the share of the first row:"
     yield ""
-    yield "| what is shipped | MB, zipped | " + " | ".join(model["title"] for model in models.values()) + " |"
+    yield "| what is shipped | MB without the model | " + " | ".join(model["title"] for model in models.values()) + " |"
     yield "|---" * (len(models) + 2) + "|"
     names = [name for name in next(iter(models.values()))["arms"] if name != "floor"]
     for name in names:
         arms = [model["arms"].get(name, {}) for model in models.values()]
         size = arms[0]["bytes"]
-        cells = [f"{size['unzipped'] / 1e6:.0f}, {size['zipped'] / 1e6:.1f}", *map(_cold, arms)]
+        cells = [f"{size['unzipped'] / 1e6:.0f} (zipped {size['zipped'] / 1e6:.1f})", *map(_cold, arms)]
         yield f"| {arms[0]['title']} | " + " | ".join(cells) + " |"
 
 
