@@ -65,8 +65,8 @@ def summary(document: dict[str, Any]) -> str:
 def _overview(document: dict[str, Any]) -> Iterator[str]:
     models = document["models"]
     yield (
-        "From the start of the process to the first answer, above an empty handler, in ms; in brackets the share of the "
-        "first row:"
+        "From the start of the process to the first answer, above an empty handler, in ms; in brackets the share of "
+        "the first row:"
     )
     yield ""
     yield "| what is shipped | MB without the model | " + " | ".join(model["title"] for model in models.values()) + " |"
