@@ -15,17 +15,18 @@ __all__ = ["compare_answer", "infer_request", "plain_json", "read_answer"]
 _HEADER = "inference-header-content-length"
 
 
-def infer_request(request: Mapping[str, Any]) -> tuple[bytes, dict[str, str]]:
+def infer_request(request: Mapping[str, Any], composite: Collection[str] = ()) -> tuple[bytes, dict[str, str]]:
     """Return the body and headers that ask for all outputs of ``request`` (numpy arrays, lists) as binary data.
 
-    What is no tensor goes as a BYTES tensor of JSON texts; an empty optional is left out.
+    What is no tensor goes as a BYTES tensor of JSON texts; an empty optional is left out. ``composite`` names the
+    inputs that the model declares as something else than a tensor, whatever their values are: a full optional is one.
     """
     inputs, chunks = [], []
     for name, value in request.items():
         if value is None:
             continue
         plain = encode(value)
-        if not isinstance(plain, tuple):
+        if name in composite or not isinstance(plain, tuple):
             items = plain if isinstance(plain, list) else [plain]
             texts = [json.dumps(plain_json(decode(item))).encode() for item in items]
             plain = ("BYTES", (len(texts),), texts)

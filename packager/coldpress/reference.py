@@ -35,7 +35,7 @@ class Reference:
         optimization: ``all``, ``extended``, ``basic`` or ``disabled``, applied while loading.
 
     Raises:
-        ModelError: The binding will not open the file.
+        ModelError: The binding will not open the file, or cannot hold its inputs and outputs.
     """
 
     def __init__(self, model: Path, *, threads: int = 1, optimization: str = "all") -> None:
@@ -61,6 +61,12 @@ class Reference:
                 "check that the file loads with onnxruntime.InferenceSession"
             ) from error
         self.signature: Signature = signature_of(self._session, model)
+        for port in (*self.signature.inputs, *self.signature.outputs):
+            if port.kind == "tensor" and not port.numpy:
+                raise ModelError(
+                    f"{model.name} has {port.name!r} of type {port.type}, which no request or answer can hold; "
+                    "put a Cast to INT8 or UINT8 between it and the caller"
+                )
 
     @property
     def metadata(self) -> dict[str, str]:

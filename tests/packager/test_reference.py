@@ -132,3 +132,13 @@ def test_a_missing_output_is_a_difference():
     assert compare_outputs({"a": np.zeros(1), "b": np.zeros(1)}, {"a": np.zeros(1)}).structure
     worst = compare_outputs({"a": np.ones(1), "b": np.ones(1)}, {"a": np.ones(1), "b": np.full(1, 1.5)})
     assert (worst.equal, worst.max_abs) == (False, 0.5)
+
+
+def test_a_type_that_no_request_can_hold_is_refused_by_name(tmp_path):
+    values = [helper.make_tensor_value_info(n, t, [2]) for n, t in (("x", TensorProto.INT4), ("y", TensorProto.FLOAT))]
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)], "g", values[:1], values[1:]
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=r"'x' of type tensor\(int4\).*Cast"):
+        Reference(tmp_path / "m.onnx")

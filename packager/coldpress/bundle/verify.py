@@ -172,8 +172,9 @@ def _run(
         metadata = json.loads(_expect_ok(_call(function, HttpRequest("GET", path)), path).body)
         _check_signature(metadata, reference)
         total = Difference()
+        composite = {port.name for port in reference.signature.inputs if port.kind != "tensor"}
         for request, answer in zip(requests, expected, strict=True):
-            body, headers = infer_request(request)
+            body, headers = infer_request(request, composite)
             reply = _call(function, HttpRequest("POST", f"{path}/infer", headers, body))
             if reply.status == _TOO_LARGE:
                 got: Mapping[str, Any] = bundle.answer_directly(request)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coldpress.errors import SamplesError
+from coldpress.samples.casting import cast, composite, tensor
 from coldpress.samples.splitting import check_shape, split, symbol
 from coldpress.signature import Port, Signature
 
@@ -73,7 +74,7 @@ def _from_npz(path: Path, signature: Signature) -> SampleSet:
     labels = arrays.pop(LABEL, None) if LABEL not in {p.name for p in signature.inputs} else None
     _check_names(arrays, signature, path.name)
     for port in signature.inputs:
-        arrays[port.name] = _cast(arrays[port.name], port, path.name)
+        arrays[port.name] = cast(arrays[port.name], port, path.name)
     requests = split(arrays, signature, path.name)
     if labels is not None:
         if not labels.shape or len(labels) % len(requests):
@@ -152,14 +153,8 @@ def _from_json(value: Any, port: Port, where: str) -> Any:
     import numpy as np
 
     if port.kind != "tensor":
-        return value
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.asarray(None)
-    if array.dtype == object:
-        raise SamplesError(f"{where}: input {port.name!r} is ragged or not a list; expected {port.expected}")
-    array = _cast(array, port, where)
+        return composite(value, port, where)
+    array = tensor(value, port, where)
     if port.shape and array.ndim == len(port.shape) - 1 and port.shape[0] in {1, None, symbol(port, 0)}:
         array = array[np.newaxis]
     check_shape(array, port, where)
@@ -172,46 +167,3 @@ def _check_names(given: Mapping[str, Any], signature: Signature, where: str) -> 
         raise SamplesError(f"{where}: input {missing[0]!r} is missing; the model's inputs are {', '.join(names)}")
     if extra := [name for name in given if name not in names]:
         raise SamplesError(f"{where}: {extra[0]!r} is no input of the model; its inputs are {', '.join(names)}")
-
-
-def _cast(array: "Array", port: Port, where: str) -> "Array":
-    """Return ``array`` in the input's element type, where that loses no more than a float's rounding."""
-    import numpy as np
-
-    wrong = SamplesError(f"{where}: input {port.name!r} came as {array.dtype}; expected {port.expected}")
-    if port.kind != "tensor":
-        raise SamplesError(f"{where}: input {port.name!r} is {port.type}; give such samples as .jsonl")
-    if port.datatype == "BYTES":
-        if array.dtype.kind not in "US":
-            raise wrong
-        return np.asarray(array.astype(str).astype(object))
-    dtype = _numpy_dtype(port)
-    if array.dtype == dtype:
-        return array
-    if dtype.kind in "iu":
-        if array.dtype.kind not in "iu":
-            raise wrong
-        info = np.iinfo(dtype)
-        if array.size and not (info.min <= int(array.min()) and int(array.max()) <= info.max):
-            raise SamplesError(
-                f"{where}: input {port.name!r} holds {int(array.min())} to {int(array.max())}; "
-                f"{port.datatype} holds {info.min} to {info.max}"
-            )
-        return array.astype(dtype)
-    if dtype.kind == "b" or array.dtype.kind not in "fiuV":
-        raise wrong
-    with np.errstate(over="ignore"):
-        result = array.astype(dtype)
-    if not np.isfinite(result.astype(np.float64)).all() and np.isfinite(array.astype(np.float64)).all():
-        raise SamplesError(f"{where}: input {port.name!r} holds values too large for {port.datatype}; scale them")
-    return result
-
-
-def _numpy_dtype(port: Port) -> Any:
-    import numpy as np
-
-    if port.numpy in np.sctypeDict:
-        return np.dtype(port.numpy)
-    import ml_dtypes  # noqa: PLC0415  (heavy; comes with onnx)
-
-    return np.dtype(getattr(ml_dtypes, port.numpy))

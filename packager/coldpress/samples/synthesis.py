@@ -52,6 +52,10 @@ def synthesize(reference: Reference, *, seed: int = 0, budget_s: float = 30.0) -
         if any(search.attempt(ranked, plan, mode) or search.over for plan, mode in attempts):
             break
     if search.best is None:
+        if not search.tries:
+            raise SamplesError(
+                f"{reference.model.name} takes inputs of more than {_MAX_ELEMENTS:,} elements, too large to try; {_HOW}"
+            )
         raise SamplesError(
             f"{reference.model.name} ran on none of {search.tries} made-up requests ({search.refusal}); {_HOW}"
         )

@@ -125,6 +125,33 @@ def test_real_models_are_verified_on_real_inputs(bundler, name):
     assert (found.samples, found.equal) == (2, True)
 
 
+def test_a_full_optional_is_sent_as_the_function_takes_it(bundler):
+    plan, reference, samples = bundler.plan(bundler.save("optional", _optional()), samples=_FULL)
+    found = bundler.verify(plan, reference, samples).verification
+    assert (found.samples, found.equal) == (2, True)
+
+
+_FULL = SampleSet(({"o": np.array([1, 2], np.float32)}, {"o": None}))
+
+
+def _optional():
+    """Return the input ``o``, an optional of two numbers; zeros when it is empty."""
+    make, tensor = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    zeros = onnx.numpy_helper.from_array(np.zeros(2, np.float32))
+    full = onnx.helper.make_graph(
+        [make("OptionalGetElement", ["o"], ["a"])], "full", [], [tensor("a", onnx.TensorProto.FLOAT, [2])]
+    )
+    empty = onnx.helper.make_graph(
+        [make("Constant", [], ["b"], value=zeros)], "empty", [], [tensor("b", onnx.TensorProto.FLOAT, [2])]
+    )
+    nodes = [make("OptionalHasElement", ["o"], ["c"]), make("If", ["c"], ["y"], then_branch=full, else_branch=empty)]
+    kind = onnx.helper.make_optional_type_proto(onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [2]))
+    graph = onnx.helper.make_graph(
+        nodes, "g", [onnx.helper.make_value_info("o", kind)], [tensor("y", onnx.TensorProto.FLOAT, [2])]
+    )
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+
+
 def test_another_model_in_the_bundle_is_found_out(bundler):
     plan, _, samples = bundler.plan(bundler.save("mlp"))
     other = MODELS["mlp"]()

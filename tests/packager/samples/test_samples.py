@@ -152,6 +152,43 @@ def test_pickled_objects_are_refused_and_not_run(npz, tmp_path):
     assert not (tmp_path / "boom").exists()
 
 
+def _port(kind):
+    return Signature((Port("v", kind, kind.partition("(")[0], "", "", None),), ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("seq(tensor(float))", [[[1, 2]], [[3, 4]]], [np.float32([[1, 2]]), np.float32([[3, 4]])]),
+        ("seq(tensor(string))", [["é"]], [np.array(["é"], object)]),
+        ("optional(tensor(int64))", [7], np.int64([7])),
+        ("optional(tensor(float))", None, None),
+        ("optional(seq(tensor(float)))", [[1]], [np.float32([1])]),
+        ("map(int64,float)", {"3": 0.5}, {3: 0.5}),
+        ("map(string,float)", {"a": 0.5}, {"a": 0.5}),
+    ],
+)
+def test_lines_hold_sequences_maps_and_optionals_as_the_model_takes_them(jsonl, kind, given, expected):
+    (request,) = load_samples(jsonl({"v": given}), _port(kind)).requests
+    np.testing.assert_equal(request["v"], expected)
+    pairs = zip(request["v"], expected, strict=True) if kind.startswith("seq") else [(request["v"], expected)]
+    assert all(getattr(a, "dtype", None) == getattr(b, "dtype", None) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        ("seq(tensor(float))", 3, "'v' holds a int where seq"),
+        ("seq(tensor(float))", [[1, [2]]], "'v' is ragged"),
+        ("seq(tensor(int64))", [["a"]], "'v' came as <U1; expected INT64"),
+        ("map(int64,float)", {"a": 1}, "keys that are no whole numbers"),
+    ],
+)
+def test_lines_with_other_kinds_of_values_say_so(jsonl, kind, given, words):
+    with pytest.raises(SamplesError, match=words):
+        load_samples(jsonl({"v": given}), _port(kind))
+
+
 @pytest.mark.parametrize("name", ["samples.npz", "samples.jsonl"])
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"\xff\xfe{}", b"[" * 100_000])
 def test_damaged_files_are_one_sentence(tmp_path, name, content):

@@ -108,3 +108,9 @@ def test_a_model_that_refuses_everything_says_how_to_give_samples(reference):
     got = reference([helper.make_node("Reshape", ["x", "s"], ["y"])], [("s", shape)], x=(TensorProto.FLOAT, ["N"]))
     with pytest.raises(SamplesError, match=r"ran on none of \d+ .*--samples"):
         synthesize(got, budget_s=5)
+
+
+def test_inputs_that_are_too_large_to_try_say_so(reference):
+    sum_all = helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)
+    with pytest.raises(SamplesError, match=r"more than 16,777,216 elements, too large to try.*--samples"):
+        synthesize(reference([sum_all], x=(TensorProto.FLOAT, [2**31, 2**31])))
