@@ -35,5 +35,7 @@ def failure(error: Exception) -> Response:
 def _log(error: Exception, prefix: str) -> None:
     import traceback  # noqa: PLC0415 - rare
 
-    sys.stderr.write(f"coldpress: {prefix}{''.join(traceback.format_exception(error))}")
+    # A hook's exception may quote the caller, and Lambda makes an event of every line: none shall pass for ours.
+    text = "".join(traceback.format_exception(error)).rstrip().replace("\n", "\n  | ")
+    sys.stderr.write(f"coldpress: {prefix}{text}\n")
     sys.stderr.flush()

@@ -326,6 +326,19 @@ def test_a_failing_hook_is_a_500_with_one_sentence(tmp_path, capsys, body, messa
     assert "Traceback" in log
 
 
+def test_no_line_of_a_traceback_passes_for_a_line_of_the_log(tmp_path, capsys):
+    hooks = """
+def preprocess(request):
+    raise ValueError("no picture: " + request.body.decode())
+"""
+    service = open_service(tmp_path / "b", "fp32", hooks)
+    forged = '{"_aws":{"Timestamp":1},"Errors":99}'
+    assert "ValueError" in predict(service, f"x\n{forged}\n".encode(), 500)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(forged in line for line in lines)
+    assert not any(line.startswith("{") for line in lines)
+
+
 def test_postprocess_must_return_json(tmp_path, capsys):
     hooks = "def postprocess(outputs):\n    return {'a': object()}\n"
     service = open_service(tmp_path / "b", "fp32", hooks)
