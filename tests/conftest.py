@@ -1,5 +1,13 @@
-"""Fixtures that several rooms share."""
+"""Fixtures that several rooms share, and how drawn cases are chosen."""
+
+import os
+
+from hypothesis import settings
 
 from tests.support.packing import digits, digits_bundle
 
 __all__ = ["digits", "digits_bundle"]
+
+# The same cases at every run, so that a change is judged by what it changed. HYPOTHESIS_PROFILE=default explores.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

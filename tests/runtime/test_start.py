@@ -73,4 +73,7 @@ def test_opening_and_running_a_model_loads_the_standard_library_alone(modules):
 
 
 def test_opening_and_running_a_model_loads_nothing_heavy(modules):
-    assert modules & HEAVY == set()
+    # What ctypes itself brings is the interpreter's business: since Python 3.14 that includes threading.
+    code = "import ctypes, sys; print(*sys.modules)"
+    brought = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert modules & HEAVY <= set(brought.stdout.split())
