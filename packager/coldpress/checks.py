@@ -129,7 +129,8 @@ def _cache() -> Check:
     try:
         return _free("cache", cache_dir())
     except OSError as error:
-        return Check("cache", "fail", f"the cache cannot be made: {error}", "set COLDPRESS_CACHE to a folder of yours")
+        found, _, advice = str(error).partition("; ")
+        return Check("cache", "fail", found, advice.rstrip("."))
 
 
 def _free(name: str, folder: Path) -> Check:

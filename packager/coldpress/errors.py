@@ -7,6 +7,7 @@
     ├── ModelError       the model cannot be read, checked or run
     ├── SamplesError     the samples do not match the model's inputs
     ├── ResolveError     a wheel for the target cannot be had, or its hash is not the pinned one
+    ├── CacheError       the folder for downloads cannot be made; an OSError too, for what does without it
     ├── BundleError      the bundle could not be built or written
     ├── VerifyError      the bundle was built, started, and does not answer like the original
     ├── FitError         the bundle is over a limit of the provider
@@ -18,6 +19,7 @@ A message says what was found, what was expected, and what to do next.
 
 __all__ = [
     "BundleError",
+    "CacheError",
     "ConfigError",
     "EmulateError",
     "FitError",
@@ -48,6 +50,10 @@ class SamplesError(PackError):
 
 class ResolveError(PackError):
     """A wheel for the target cannot be had, or its hash is not the pinned one."""
+
+
+class CacheError(PackError, OSError):
+    """The folder for downloads cannot be made."""
 
 
 class BundleError(PackError):

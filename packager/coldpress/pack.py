@@ -19,12 +19,13 @@ from coldpress.bundle.verify import Verification, verify
 from coldpress.bundle.wheels import Engine, Wheel, engine_library, lock_text, resolve
 from coldpress.cache import cache_dir
 from coldpress.console import progress
+from coldpress.fit.limits import provider
 from coldpress.fit.sizes import measure_sizes
 from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms.choose import Choice, choose_form
 from coldpress.interpreters import find_interpreter
 from coldpress.model.engine_check import check_opens
-from coldpress.model.files import read_model
+from coldpress.model.files import model_files, read_model
 from coldpress.plan import Plan
 from coldpress.publish import publish
 from coldpress.quality import Quality, measure_quality
@@ -121,6 +122,8 @@ def _build(plan: Plan, work: Path) -> Packed:
         with progress("resolve what the hooks import"):
             packages = _packages(plan)
     warmup, warmup_files = warmup_record(reference, samples)
+    unzipped = provider(plan.target, snapstart=plan.aws.snapstart).limits["unzipped_bytes"].limit
+    hopeless = sum(file.stat().st_size for file in model_files(shrunk.path)) > unzipped
     with progress("measure in which form the model starts soonest"):
         choice = choose_form(
             shrunk.path,
@@ -130,8 +133,10 @@ def _build(plan: Plan, work: Path) -> Packed:
             architecture=plan.architecture,
             threads=plan.threads,
             work=work / "forms",
-            wanted=plan.form,
+            wanted=plan.form or ("onnx" if hopeless else None),
         )
+    if hopeless and plan.form is None:
+        choice = dataclasses.replace(choice, note="The model alone is over the limit: no other form was tried.")
     tree_plan = TreePlan(
         target=plan.target,
         python=plan.python,

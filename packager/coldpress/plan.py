@@ -110,6 +110,16 @@ def _aws_values(config: Config, name: str) -> AwsValues:
 
 
 def _check_ours(out: Path) -> None:
+    """Refuse at once what could only fail at the end."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise ConfigError(
+            f"{out} is in the way: expected a folder or nothing; remove it or choose another one with --out."
+        )
+    if out.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise ConfigError(
+            f"{out} holds the folder that you are in, and packing replaces the whole folder; "
+            "choose another one with --out."
+        )
     if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
         raise ConfigError(
             f"{out} holds files that coldpress did not write, and packing replaces the whole folder; "

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.support.models import feeds, fetch, names
@@ -128,7 +129,8 @@ def test_a_failed_pack_leaves_the_last_good_build_untouched(digits, tmp_path):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_ctrl_c_leaves_the_last_good_build_and_no_litter(digits, tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_cancelled_job_leave_the_last_good_build_and_no_litter(digits, tmp_path, stop):
     out = tmp_path / "aws"
     assert coldpress("pack", digits / "model.onnx", "--out", out).returncode == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -138,7 +140,7 @@ def test_ctrl_c_leaves_the_last_good_build_and_no_litter(digits, tmp_path):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(scratch)})
     while "build the bundle" not in process.stderr.readline():
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "stopped" in stderr
@@ -146,6 +148,36 @@ def test_ctrl_c_leaves_the_last_good_build_and_no_litter(digits, tmp_path):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert not list(scratch.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["aws", "scratch"]
+
+
+def test_a_model_over_the_limit_is_told_so_without_trying_its_forms_and_leaves_the_last_good_build(digits, tmp_path):
+    out = tmp_path / "aws"
+    assert coldpress("pack", digits / "model.onnx", "--form", "onnx", "--out", out).returncode == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    run = coldpress("pack", _table(tmp_path, 270_000_000), "--out", out, "--json")
+    report = json.loads(run.stdout)
+    assert (run.returncode, report["fit"]["verdict"]) == (1, "needs-store")
+    assert (report["artifact"]["zip_bytes"], report["verification"]) == (None, None)
+    assert [row["name"] for row in report["form"]["candidates"]] == ["onnx"]
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def _table(folder, size):
+    """Save a model that looks numbers up in a table of ``size`` bytes, kept as a sparse file beside it."""
+    values = [
+        onnx.helper.make_tensor_value_info("i", onnx.TensorProto.INT64, [1]),
+        onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1]),
+    ]
+    table = onnx.TensorProto(name="t", data_type=onnx.TensorProto.FLOAT, dims=[size // 4])
+    table.data_location = onnx.TensorProto.EXTERNAL
+    table.external_data.add(key="location", value="table.bin")
+    with (folder / "table.bin").open("wb") as file:
+        file.truncate(size)
+    lookup = onnx.helper.make_node("Gather", ["t", "i"], ["y"])
+    graph = onnx.helper.make_graph([lookup], "g", values[:1], values[1:], [table])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    (folder / "table.onnx").write_bytes(model.SerializeToString())
+    return folder / "table.onnx"
 
 
 def test_a_read_only_output_folder_gets_one_sentence(digits):

@@ -64,7 +64,7 @@ def _beside(final: Path) -> Iterator[Path]:
         place = error.filename or final
         raise BundleError(
             f"could not write {final}: {os.strerror(error.errno) if error.errno else error} ({place}); "
-            "what was there before is untouched: make room or choose another output folder."
+            "what was there before is untouched: make room, or choose another place with --out or TMPDIR."
         ) from error
     finally:
         if scratch is not None:

@@ -6,7 +6,9 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage. Each command is a module
 
 import argparse
 import errno
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from coldpress import __version__
@@ -23,6 +25,8 @@ COMMANDS = (pack, invoke, bench, inspect, doctor, init)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``coldpress`` with ``argv`` (default: the process's own) and return its exit code."""
     args = _parser().parse_args(argv)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a CI that cancels must not leave scratch folders
     try:
         return int(args.run(args))
     except KeyboardInterrupt:

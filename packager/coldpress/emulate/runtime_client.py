@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 from coldpress.cache import cache_dir
-from coldpress.errors import EmulateError
+from coldpress.errors import EmulateError, ResolveError
 
 __all__ = ["python_minor", "runtime_client"]
 
@@ -51,6 +51,7 @@ def runtime_client(python: str | Path, minor: str | None = None) -> Path:
 
     Raises:
         EmulateError: it cannot be had for this machine or interpreter.
+        ResolveError: it cannot be downloaded.
     """
     if not sys.platform.startswith("linux"):
         raise EmulateError(
@@ -96,7 +97,7 @@ def _download(minor: str, into: Path) -> None:
     if done.returncode:
         shutil.rmtree(into, ignore_errors=True)
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()[-300:]]
-        raise EmulateError(
+        raise ResolveError(
             f"Lambda's runtime client for Python {minor} on {machine} could not be downloaded "
             f"({lines[-1].removeprefix('ERROR: ')}); check the package index that pip uses and try again."
         )

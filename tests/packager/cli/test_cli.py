@@ -54,3 +54,23 @@ def test_flags_win_over_the_settings_file(tmp_path):
     run = coldpress("pack", "--dry-run", "--memory-mb", "256", cwd=tmp_path)
     plan = json.loads(run.stdout)
     assert (plan["model"], plan["memory_mb"], plan["timeout_s"]) == ("m.onnx", 256, 5)
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("file", "is in the way"),
+        ("link", "is in the way"),
+        (".", "the folder that you are in"),
+        ("..", "that you are in"),
+    ],
+)
+def test_an_output_that_cannot_be_replaced_is_refused_before_anything_runs(tmp_path, out, says):
+    here = tmp_path / "a" / "b"
+    (here / "folder").mkdir(parents=True)
+    (here / "file").touch()
+    (here / "link").symlink_to("folder")
+    run = coldpress("pack", "m.onnx", "--dry-run", "--out", out, cwd=here)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert says in run.stderr
+    assert "--out" in run.stderr

@@ -13,7 +13,7 @@ import pytest
 from coldpress.emulate.aws import LambdaFunction, locate, target_minor, unpack
 from coldpress.emulate.events import EVENTS, HttpRequest, make_event, read_reply
 from coldpress.emulate.runtime_client import runtime_client
-from coldpress.errors import EmulateError
+from coldpress.errors import EmulateError, ResolveError
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="awslambdaric is for Linux")
 
@@ -241,7 +241,7 @@ def test_a_runtime_client_that_cannot_be_downloaded_is_one_sentence(tmp_path, mo
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    with pytest.raises(EmulateError, match="could not be downloaded"):
+    with pytest.raises(ResolveError, match="could not be downloaded"):
         runtime_client(sys.executable)
     assert not list((tmp_path / "awslambdaric").iterdir())
 
