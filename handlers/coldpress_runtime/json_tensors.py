@@ -163,12 +163,15 @@ def _tensor(items: list[Any], shape: tuple[int, ...], dtype: DType, name: str) -
 
 
 def _first_out_of_range(dtype: DType, values: list[Any]) -> int:
-    for place, value in enumerate(values):
+    start, end = 0, len(values)  # the one looked for is in values[start:end]
+    while end - start > 1:
+        middle = (start + end) // 2
         try:
-            Tensor.from_flat(dtype, (1,), [value])
+            Tensor.from_flat(dtype, (middle - start,), values[start:middle])
+            start = middle
         except (OverflowError, ValueError):
-            return place
-    return 0
+            end = middle
+    return start
 
 
 def read_nested(value: Any, info: ValueInfo) -> Any:

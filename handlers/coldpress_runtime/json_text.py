@@ -25,9 +25,11 @@ _PREVIEW = 24  # characters of a caller's value that an error message may repeat
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise RequestError(f"The key {describe(twice)} appears twice in one JSON object; send it once.")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise RequestError(f"The key {describe(name)} appears twice in one JSON object; send it once.")
+            seen.add(name)
     return table
 
 
