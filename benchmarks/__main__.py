@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import readme
-from benchmarks.arms import ARMS
+from benchmarks.arms import ARMS, PYTHONS
 from benchmarks.cases import CASES
 from benchmarks.report import markdown, targets
 from benchmarks.run import run
@@ -25,13 +25,12 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="3 rounds")
     parser.add_argument("--models", default=",".join(CASES), help="comma-separated")
     parser.add_argument("--arms", default=",".join(ARMS), help="comma-separated")
-    parser.add_argument("--python", type=Path, help="the interpreter of every arm (default: 3.13, 3.14 or 3.12)")
+    parser.add_argument(
+        "--python", type=Path, help="the interpreter of every arm (default: 3.13, 3.14, 3.12, or this one)"
+    )
     parser.add_argument("--out", type=Path, help="write the JSON here, and leave results.* and the README alone")
     args = parser.parse_args()
-    python = args.python or next(filter(None, map(find_interpreter, ("3.13", "3.14", "3.12"))), None)
-    if python is None:
-        say("The benchmark needs Python 3.12, 3.13 or 3.14, as Lambda runs; install one, or name one with --python.")
-        return 1
+    python = (args.python and args.python.absolute()) or next(filter(None, map(find_interpreter, PYTHONS)), Path(sys.executable))
     try:
         document = run(args.models.split(","), args.arms.split(","), 3 if args.quick else args.rounds, python)
     except PackError as error:

@@ -20,9 +20,10 @@ from coldpress.cache import cache_dir
 from coldpress.emulate.aws import unpack
 from coldpress.errors import BundleError
 
-__all__ = ["ARMS", "Arm", "Sizes", "build", "sizes"]
+__all__ = ["ARMS", "PYTHONS", "Arm", "Sizes", "build", "sizes"]
 
 ROOT = Path(__file__).resolve().parents[1]
+PYTHONS = ("3.13", "3.14", "3.12")  # Lambda's, the one that functions get unless asked first
 APPS = Path(__file__).with_name("apps")
 # What an expert deletes from the wheels: everything that inference does not open (seen with file-access tracing), the
 # second copy of the engine included.
@@ -101,7 +102,7 @@ ARMS: dict[str, Arm] = {
 def build(arm: Arm, case: Case, python: Path, minor: str, folder: Path) -> None:
     """Write the arm's function for the case into ``folder``, for the interpreter ``python`` of version ``minor``."""
     if arm.name == "coldpress":
-        _pack(case, minor, folder)
+        _pack(case, python, minor, folder)
         return
     folder.mkdir(parents=True)
     if arm.lock:
@@ -176,7 +177,7 @@ def _compile(python: Path, folder: Path, *options: str) -> None:
 
 
 def pack(case: Case, minor: str, out: Path) -> dict[str, Any]:
-    """Run `coldpress pack` as a user would; return its JSON."""
+    """Run `coldpress pack` as a user would, for Python ``minor`` where Lambda has it; return its JSON."""
     command = [
         sys.executable,
         "-m",
@@ -189,17 +190,21 @@ def pack(case: Case, minor: str, out: Path) -> dict[str, Any]:
         str(out),
         "--json",
     ]
-    command += ["--python", minor, "--name", case.name]
+    command += ["--name", case.name, *(["--python", minor] if minor in PYTHONS else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BundleError(f"`coldpress pack` of {case.name} failed: {done.stderr.strip().splitlines()[-1]}")
     return dict(json.loads(done.stdout))
 
 
-def _pack(case: Case, minor: str, folder: Path) -> None:
+def _pack(case: Case, python: Path, minor: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         pack(case, minor, Path(scratch, "aws"))
         unpack(Path(scratch, "aws", "function.zip"), folder)
+    if minor not in PYTHONS:  # the packer compiled for the function's own Python; here all arms run on this one
+        for compiled in list(folder.rglob("__pycache__")):
+            shutil.rmtree(compiled)
+        _compile(python, folder)
 
 
 def sizes(folder: Path) -> Sizes:

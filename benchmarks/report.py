@@ -103,7 +103,7 @@ def _target_grid(document: dict[str, Any]) -> Iterator[str]:
     exact = [model["arms"].get("coldpress", {}).get("answers", "-") for model in document["models"].values()]
     yield (
         "| answers equal to the binding's, bit for bit | "
-        + " | ".join("yes" if each.startswith("equal") else "**missed**" for each in exact)
+        + " | ".join("met" if each.startswith("equal") else "**missed**" for each in exact)
         + " |"
     )
 
@@ -112,7 +112,7 @@ def _reached(target: Target | None) -> str:
     if target is None or target.value is None:
         return ""
     text = f"{target.value:.3g} {target.unit}".strip() + f" (<= {target.limit:g})"
-    return text if target.met else f"**missed**: {text}"
+    return f"met: {text}" if target.met else f"**missed**: {text}"
 
 
 def _target_table(document: dict[str, Any]) -> Iterator[str]:

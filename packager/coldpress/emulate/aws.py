@@ -225,7 +225,7 @@ class LambdaFunction:
 def _interpreter(root: Path, python: str | Path | None) -> tuple[Path, str]:
     """Choose the interpreter for the function in ``root``; return it with its minor version."""
     target = target_minor(root)
-    chosen = Path(python) if python is not None else _find(target)
+    chosen = Path(python).absolute() if python is not None else _find(target)
     minor = python_minor(chosen)
     if target and minor != target and (compiled := next(root.glob("**/*.cpython-3*.so"), None)) is not None:
         raise EmulateError(
