@@ -30,7 +30,8 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, help="write the JSON here, and leave results.* and the README alone")
     args = parser.parse_args()
-    python = (args.python and args.python.absolute()) or next(filter(None, map(find_interpreter, PYTHONS)), Path(sys.executable))
+    found = filter(None, map(find_interpreter, PYTHONS))
+    python = args.python.absolute() if args.python else next(found, Path(sys.executable))
     try:
         document = run(args.models.split(","), args.arms.split(","), 3 if args.quick else args.rounds, python)
     except PackError as error:
