@@ -24,7 +24,7 @@ from coldpress.fit.sizes import measure_sizes
 from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms.choose import Choice, choose_form
 from coldpress.interpreters import find_interpreter
-from coldpress.model.engine_check import check_opens
+from coldpress.model.engine_check import check_opens, foreign_locales
 from coldpress.model.files import model_files, read_model
 from coldpress.plan import Plan
 from coldpress.publish import publish
@@ -159,6 +159,11 @@ def _build(plan: Plan, work: Path) -> Packed:
         tree, archive, verification = verified.tree, verified.archive, verified.verification
         fit = _fit(plan, archive.path)
     notes = [*samples.assumed, *shrunk.notes, choice.note]
+    if locales := foreign_locales(original):
+        notes.append(
+            f"The model needs the locale {', '.join(locales)}, which was there for the verification and which the "
+            "function's system may lack: set the attribute `locale` of its StringNormalizer nodes to C.UTF-8."
+        )
     if tree.bytecode.interpreter is None:
         notes.append(tree.bytecode.note)
     return Packed(plan, archive, fit, shrunk.record, quality, choice, verification, tree, tuple(filter(None, notes)))

@@ -71,6 +71,7 @@ class Verification:
         """Say it in one line."""
         how = "bit for bit" if self.equal else f"within {self.max_rel:.1g} of the largest value"
         if self.drawn:
+            how = how if self.max_rel else "with the same values"
             how += f", and in type and rank where chance decides ({', '.join(self.drawn)})"
         count = f"{self.samples} sample{'s' if self.samples != 1 else ''}"
         return f"verified: answers like the original on {count}, {how}, under Python {self.python}"

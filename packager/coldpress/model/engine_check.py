@@ -12,13 +12,15 @@ from coldpress.errors import ModelError
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
-__all__ = ["check_opens", "plain_engine_error", "unknown_operators"]
+__all__ = ["check_opens", "foreign_locales", "plain_engine_error", "unknown_operators"]
 
 _BUILT_IN = frozenset(
     {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft"}
     | {"com.microsoft.nchwc", "com.microsoft.experimental", "com.ms.internal.nhwc"}
 )
 """Domains whose operators are inside the onnxruntime library."""
+_EVERYWHERE = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
+"""Locales that need no language pack."""
 _MOST_NAMED = 5
 # What the engine says, around what matters: its error class, a source file and a C++ function, the path it opened.
 _NODE = re.compile(r'In Node, \("(?P<name>[^"]*)", (?P<type>[^,]*), .*?\) : .*? -> .*? , Error ', re.DOTALL)
@@ -52,6 +54,12 @@ def check_opens(model: "ModelProto", path: Path) -> None:
     try:
         ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if "Failed to construct locale" in str(error):
+            raise ModelError(
+                f"{path.name} changes the case of text by the locale {', '.join(foreign_locales(model))}, "
+                "which this machine lacks, as the function's may; set the attribute `locale` of its StringNormalizer "
+                "nodes to C.UTF-8, which needs no language pack."
+            ) from error
         raise ModelError(
             f"ONNX Runtime {ort.__version__} cannot open {path.name}: {plain_engine_error(error, path)}; "
             "check the export, or export it with another opset."
@@ -67,6 +75,19 @@ def unknown_operators(model: "ModelProto") -> list[str]:
         if node.domain not in _BUILT_IN and key not in local:
             found.setdefault(key, f"{node.domain}.{node.op_type} (node {node.name or ''.join(node.output[:1])!r})")
     return list(found.values())
+
+
+def foreign_locales(model: "ModelProto") -> tuple[str, ...]:
+    """Return the locales that text operators ask the system for, other than those that every system has.
+
+    ``StringNormalizer`` asks for one even where it changes no case; ONNX Runtime's default is ``en_US.UTF-8``.
+    """
+    found = set()
+    for node in (*_nodes(model.graph), *(node for function in model.functions for node in _nodes(function))):
+        if node.op_type == "StringNormalizer" and node.domain in ("", "ai.onnx"):
+            named = [attribute.s.decode() for attribute in node.attribute if attribute.name == "locale"]
+            found.add(named[0] if named else "en_US.UTF-8")
+    return tuple(sorted(found - _EVERYWHERE))
 
 
 def plain_engine_error(error: Exception, path: Path) -> str:
