@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from coldpress.errors import ConfigError
 
@@ -126,6 +126,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"There is no {path}; name the file with --config, or make one with `coldpress init`."
         ) from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); name a settings file with --config.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML ({error}); mend that line and try again.") from None
 
@@ -157,7 +159,10 @@ def _record(cls: type, table: Any, where: str, base: Path) -> Any:
 
 
 def _value(hint: Any, value: Any, where: str, base: Path, limits: Mapping[str, int]) -> Any:
-    if isinstance(hint, types.UnionType):  # `X | None`: TOML has no null, so a value is always an X
+    if get_origin(hint) in (
+        types.UnionType,
+        Union,
+    ):  # `X | None`, of either kind: TOML has no null, so a value is always an X
         hint = next(choice for choice in get_args(hint) if choice is not type(None))
     if dataclasses.is_dataclass(hint):
         return _record(hint, value, where, base)  # type: ignore[arg-type]  # is_dataclass admits instances too

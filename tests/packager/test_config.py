@@ -31,10 +31,21 @@ def test_paths_in_the_file_are_relative_to_the_file(tmp_path):
     assert config.function.hooks == tmp_path / "src" / "hooks.py"
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "cosine"])
+def test_both_metrics_can_be_set(tmp_path, metric):
+    assert load_config(write(tmp_path, f'[samples]\nmetric = "{metric}"\n')).samples.metric == metric
+
+
+def test_a_folder_in_the_place_of_the_file_is_one_sentence(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot be read.*--config"):
+        load_config(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("[model\n", "not valid TOML"),
+        ('[samples]\nmetric = "f1"\n', "`samples.metric` holds 'f1'; expected one of 'accuracy', 'cosine'"),
         ("[modle]\n", "`modle` is not a setting"),
         ('[model]\nsorce = "a"\n', "`model.sorce` is not a setting"),
         ("model = 3\n", "expected a table"),
