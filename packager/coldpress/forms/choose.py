@@ -23,7 +23,9 @@ from coldpress.samples.load import SampleSet
 __all__ = ["Candidate", "Choice", "choose_form"]
 
 MARGIN = 0.05
-"""A form must save this share of a simpler one's cold start."""
+"""A form must save this share of a simpler one's cold start,"""
+LEAST_MS = 2.0
+"""and this much of it: of a start of 20 ms, less is noise."""
 SLOWER = 1.15
 """A warm answer may take this many times the plain file's."""
 HEAVIER = 1.10
@@ -33,7 +35,7 @@ GROWTH_BYTES = 16 * 1024 * 1024
 MS_PER_MB = 1.0
 """What a further MB in the bundle must save at a cold start: reading it at 1 GB/s costs as much."""
 _SLACK_MS, _SLACK_MB = 0.05, 4.0
-_RULES = (MARGIN, SLOWER, HEAVIER, GROWTH_BYTES, MS_PER_MB, _SLACK_MS, _SLACK_MB)
+_RULES = (MARGIN, LEAST_MS, SLOWER, HEAVIER, GROWTH_BYTES, MS_PER_MB, _SLACK_MS, _SLACK_MB)
 _ROUNDS = (3, 7)
 _CHECKED = 4
 _WARM_MS = 60.0
@@ -181,11 +183,13 @@ def _fastest(plain: _Tried, entries: list[_Tried]) -> _Tried:
         entry.reason = _objection(plain, entry)
     fit = [entry for entry in entries if not entry.reason]
     quickest = min(fit, key=lambda entry: entry.least("cold_ms"))
-    chosen = next(e for e in fit if e.least("cold_ms") * (1 - MARGIN) <= quickest.least("cold_ms"))
+    bar = quickest.least("cold_ms")
+    chosen = next(e for e in fit if e.least("cold_ms") <= max(bar / (1 - MARGIN), bar + LEAST_MS))
     for entry in fit:
         if entry is not chosen:
             slower = entry.least("cold_ms") > chosen.least("cold_ms")
-            entry.reason = "it starts later" if slower else f"it gains less than {MARGIN:.0%} on a simpler form"
+            gain = f"less than {MARGIN:.0%} or {LEAST_MS:g} ms"
+            entry.reason = "it starts later" if slower else f"it gains {gain} on a simpler form"
     return chosen
 
 

@@ -261,6 +261,14 @@ def test_the_quickest_form_wins_by_a_clear_margin_only(tmp_path):
     assert choice.candidates[0].why_not == "it starts later"
 
 
+def test_a_gain_within_the_noise_of_a_small_model_does_not_count(tmp_path):
+    plain = tried(tmp_path, "onnx", cold=18)
+    choice = decided(plain, tried(tmp_path, "ort-mapped", cold=16.5))
+    assert choice.name == "onnx"
+    assert "2 ms" in choice.candidates[1].why_not
+    assert decided(plain, tried(tmp_path, "ort-mapped", cold=15.5)).name == "ort-mapped"
+
+
 def test_among_forms_about_as_quick_the_simplest_wins(tmp_path):
     choice = decided(
         tried(tmp_path, "onnx", cold=100),
