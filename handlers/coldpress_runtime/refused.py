@@ -62,21 +62,50 @@ def _mismatch(value: Any, info: ValueInfo) -> str | None:
 
 
 def plain(message: str, path: str | None = None) -> str:
-    """Return ONNX Runtime's message in one line, without file paths and source positions."""
+    """Return ONNX Runtime's message in one line, without file paths, source positions and the functions there."""
     if path:
         message = message.replace(path, os.path.basename(path))
-    words = []
-    for word in message.split():
+    words: list[str] = []
+    found = message.split()
+    place = 0
+    while place < len(found):
+        word = found[place]
+        place += 1
         bare = word.strip("'\"(),;:[]")
-        if not _is_source(bare):
+        if _is_source(bare):
+            place = _after_function(found, place, short="/" not in bare)
+        elif word == "[ONNXRuntimeError]" and found[place + 4 : place + 5] == [":"]:
+            place += 5  # : 1 : FAIL :
+        else:
             rooted = os.sep in bare and (bare.startswith(os.sep) or bare[1:3] == ":\\")
             words.append(word.replace(bare, os.path.basename(bare)) if rooted else word)
     text = " ".join(words).strip(" :")
-    for noise in ("Status Message: ", "[ONNXRuntimeError] : ", "Name:'' "):
+    for noise in ("Status Message: ", "Name:'' "):
         text = text.replace(noise, "")
     if len(text) > _LONGEST:
         text = text[: _LONGEST - 1] + "…"
-    return text if text.endswith((".", "…")) else f"{text}."
+    return text if text.endswith((".", "!", "…")) else f"{text}."
+
+
+def _after_function(words: list[str], place: int, *, short: bool) -> int:
+    """Where words go on after the C++ function that ONNX Runtime names behind a source position."""
+    if short:  # the bare name
+        return place + 1 if place < len(words) and words[place].isidentifier() else place
+    end, signature = place, ""
+    while "(" not in signature or signature.count("(") > signature.count(")"):
+        if end == len(words):
+            return place
+        signature += words[end]
+        end += 1
+    if "::" not in signature:
+        return place
+    if words[end : end + 1] == ["const"]:
+        end += 1
+    if words[end : end + 1] == ["[with"]:  # what a template stands for
+        while end < len(words) and not words[end].endswith("]"):
+            end += 1
+        end += 1
+    return end
 
 
 def _is_source(word: str) -> bool:

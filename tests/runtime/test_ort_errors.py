@@ -184,6 +184,21 @@ def test_a_damaged_model_opens_or_is_refused_and_never_takes_the_process_down(pl
             "Load model from m.onnx failed:Protobuf parsing failed.",
         ),
         ("/onnxruntime_src/core/a.cc:12 bool f() x was false. Mind\n\n this", "bool f() x was false. Mind this."),
+        (
+            "Status Message: /src/core/a.h:91 ort::A::A(const ort::Shape&, bool) a == b was false. Shape (2) is wrong.",
+            "a == b was false. Shape (2) is wrong.",
+        ),
+        (
+            "/src/a.cc:1 void ort::F<E>::G(std::function<void (int)>) const [with T = X; U = int] Bad overflow",
+            "Bad overflow.",
+        ),
+        (
+            "/src/op.cc:87 V* ort::C::Output(int) [ONNXRuntimeError] : 1 : FAIL : a.cc:5 Size x() < 0",
+            "x() < 0.",
+        ),
+        ("matmul_helper.h:59 Compute MatMul dimension mismatch", "MatMul dimension mismatch."),
+        ("at /src/a.cc:1 ort::Helper( never closed", "at ort::Helper( never closed."),
+        ("delta can not be zero!", "delta can not be zero!"),
         ("Non-zero status. Name:'' Status Message: bad [-3,2]", "Non-zero status. bad [-3,2]."),
         ("a/b node and 3/4 stay", "a/b node and 3/4 stay."),
         ("", "."),
