@@ -6,7 +6,7 @@ from pathlib import Path
 from coldpress.bundle.packages import RESERVED
 from coldpress.bundle.trim import Trimmed, culprits, restore
 
-__all__ = ["import_error", "restorable", "top_level"]
+__all__ = ["import_error", "last_words", "restorable", "top_level"]
 
 _TIMEOUT_S = 120
 _IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); __import__(sys.argv[2])"
@@ -35,6 +35,13 @@ def import_error(python: Path, folder: Path, module: str) -> str:
     except subprocess.TimeoutExpired:
         return f"importing {module} took longer than {_TIMEOUT_S} s"
     return "" if done.returncode == 0 else done.stderr.strip()[-4000:] or f"exit code {done.returncode}"
+
+
+def last_words(error: str) -> str:
+    """Return what a traceback ends with, the exception and its message, on one line."""
+    lines = error.splitlines() or [""]
+    frames = [place for place, line in enumerate(lines) if line.startswith("  ")]
+    return " ".join(lines[frames[-1] + 1 :] if frames else lines[-1:]).strip() or lines[-1].strip()
 
 
 def restorable(trimmed: Trimmed, error: str) -> tuple[Trimmed, str] | None:

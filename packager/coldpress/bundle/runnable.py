@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.bundle.archive import Archive, write_zip
-from coldpress.bundle.imports import import_error, restorable, top_level
+from coldpress.bundle.imports import import_error, last_words, restorable, top_level
 from coldpress.bundle.tree import Tree, TreePlan, finish_tree
 from coldpress.errors import VerifyError
 from coldpress.forms.trial import Opening, try_model
@@ -67,12 +67,11 @@ class Bundle:
             while error := import_error(self.python, self.tree.folder, module):
                 if self.put_back(error):
                     continue
-                last = error.splitlines()[-1]
+                last = last_words(error)
                 if module == "hooks":
-                    raise VerifyError(
-                        f"hooks.py does not import in the bundle: {last}; "
-                        "name the packages that it needs with --requirement."
-                    )
+                    missing = "ImportError" in last or "ModuleNotFoundError" in last
+                    advice = "name the packages that it needs with --requirement" if missing else "mend it"
+                    raise VerifyError(f"hooks.py does not import in the bundle: {last}; {advice}.")
                 self.notes.append(f"The package {module} does not import by itself: {last[:200]}")
                 break
             else:

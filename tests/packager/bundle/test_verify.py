@@ -323,3 +323,17 @@ def test_an_error_about_something_else_puts_nothing_back(tmp_path):
     trimmed = Trimmed(tmp_path, tmp_path / "attic", ())
     assert restorable(trimmed, "ModuleNotFoundError: No module named 'requests'") is None
     assert restorable(trimmed, "ZeroDivisionError") is None
+
+
+@pytest.mark.parametrize(
+    ("hooks", "says"),
+    [
+        ("import not_there\n", r"No module named 'not_there'; name the packages .*--requirement"),
+        ('raise ValueError("one\\ntwo")\n', r"ValueError: one two; mend it\.$"),
+        ("import sys; sys.exit(3)\n", r"exit code 3; mend it\.$"),
+    ],
+)
+def test_hooks_that_do_not_import_say_why_and_what_to_do(bundler, hooks, says):
+    plan, reference, samples = bundler.plan(bundler.save("mlp"), hooks=hooks)
+    with pytest.raises(VerifyError, match=r"hooks\.py does not import in the bundle: .*" + says):
+        bundler.verify(plan, reference, samples)
