@@ -80,13 +80,18 @@ def unknown_operators(model: "ModelProto") -> list[str]:
 def foreign_locales(model: "ModelProto") -> tuple[str, ...]:
     """Return the locales that text operators ask the system for, other than those that every system has.
 
-    ``StringNormalizer`` asks for one even where it changes no case; ONNX Runtime's default is ``en_US.UTF-8``.
+    ONNX Runtime 1.31.1 opens one for a ``StringNormalizer`` that changes case, or that compares stop words without
+    regard to it; its default is ``en_US.UTF-8``.
     """
     found = set()
     for node in (*_nodes(model.graph), *(node for function in model.functions for node in _nodes(function))):
         if node.op_type == "StringNormalizer" and node.domain in ("", "ai.onnx"):
-            named = [attribute.s.decode() for attribute in node.attribute if attribute.name == "locale"]
-            found.add(named[0] if named else "en_US.UTF-8")
+            given = {attribute.name: attribute for attribute in node.attribute}
+            changes = "case_change_action" in given and given["case_change_action"].s != b"NONE"
+            exact = "is_case_sensitive" in given and given["is_case_sensitive"].i
+            stops = "stopwords" in given and given["stopwords"].strings
+            if changes or (stops and not exact):
+                found.add(given["locale"].s.decode("utf-8", "replace") if "locale" in given else "en_US.UTF-8")
     return tuple(sorted(found - _EVERYWHERE))
 
 
