@@ -66,6 +66,7 @@ def make_plan(config: Config, target: str, out: Path | None, form: str | None = 
     out = out or Path("build") / target
     _check_ours(out)
     function = config.function
+    _check_files(config)
     return Plan(
         model=model,
         name=name,
@@ -84,6 +85,15 @@ def make_plan(config: Config, target: str, out: Path | None, form: str | None = 
         form=form,
         aws=_aws_values(config, name),
     )
+
+
+def _check_files(config: Config) -> None:
+    samples = config.samples
+    for what, path in (("samples", samples.evaluation), ("hooks", config.function.hooks)):
+        if path is not None and not path.is_file():
+            raise ConfigError(f"There is no file {path}, which is named as the {what}; check the path.")
+    if samples.metric and samples.evaluation is None:
+        raise ConfigError(f"The metric is {samples.metric}, and there are no samples to take it on; give --samples.")
 
 
 def _aws_values(config: Config, name: str) -> AwsValues:

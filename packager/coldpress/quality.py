@@ -9,6 +9,7 @@ from coldpress.reference import compare_outputs
 
 __all__ = ["Quality", "measure_quality"]
 
+_NUMBERS = "biuf"
 Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -86,6 +87,8 @@ def _accuracy(answers: Sequence[Mapping[str, Any]], labels: Any) -> float:
         raise SamplesError(
             f"The samples hold {len(truth)} labels and the model gives {len(predicted)} answers; give one label a row."
         )
+    if predicted.dtype.kind in _NUMBERS and truth.dtype.kind in _NUMBERS:
+        return float(np.mean(predicted == truth))
     return float(np.mean(predicted.astype(str) == truth.astype(str)))
 
 

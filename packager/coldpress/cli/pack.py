@@ -28,6 +28,10 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
+MOST_NOTES = 12
+"""Notes shown to people: a model with many inputs makes one for each."""
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``pack`` to the command line."""
     parser = subparsers.add_parser("pack", help="shrink, bundle, verify and render a model", description=__doc__)
@@ -76,8 +80,11 @@ def _usable(value: Any) -> Any:
 
 def _show(packed: "Packed") -> None:
     fit, shrink = packed.fit, packed.shrink
-    for note in (*packed.notes, *(packed.verification.notes if packed.verification else ())):
+    notes = (*packed.notes, *(packed.verification.notes if packed.verification else ()))
+    for note in notes[:MOST_NOTES]:
         say(f"  note: {note}")
+    if len(notes) > MOST_NOTES:
+        say(f"  and {len(notes) - MOST_NOTES} more notes: see `notes` and `verification` of --json")
     for advice in fit.advice:
         say(f"  {'note' if fit.verdict == 'fits' else 'next'}: {advice}")
     say()

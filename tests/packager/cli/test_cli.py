@@ -74,3 +74,17 @@ def test_an_output_that_cannot_be_replaced_is_refused_before_anything_runs(tmp_p
     assert (run.returncode, run.stdout) == (1, "")
     assert says in run.stderr
     assert "--out" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--samples", "none.npz"], "no file none.npz"),
+        (["--hooks", "none.py"], "no file none.py"),
+        (["--metric", "accuracy"], "no samples"),
+    ],
+)
+def test_what_a_flag_names_is_looked_for_while_planning(tmp_path, flags, says):
+    run = coldpress("pack", "m.onnx", "--dry-run", *flags, cwd=tmp_path)
+    assert run.returncode == 1
+    assert says.partition(" none")[0] in run.stderr
