@@ -13,10 +13,24 @@ if TYPE_CHECKING:
     from coldpress_runtime.manifest import Warmup
     from coldpress_runtime.ort import Session
 
-__all__ = ["lacks", "run_warmup", "warmup_inputs"]
+__all__ = ["lacks", "read_cpu_flags", "run_warmup", "warmup_inputs"]
 
 _CPUINFO = "/proc/cpuinfo"
 _FIRST = 1 << 14  # the flags of the first core are within the first 16 KiB; the file repeats them for every core
+
+
+def read_cpu_flags(cpuinfo: str = _CPUINFO) -> frozenset[str] | None:
+    """Return the flags of this machine's first CPU; None where the system does not show them."""
+    try:
+        with open(cpuinfo, "rb") as file:
+            text = file.read(_FIRST).decode("ascii", "replace")
+    except OSError:
+        return None
+    for line in text.split("\n"):
+        key, _, value = line.partition(":")
+        if key.strip() in {"flags", "Features"}:  # x86 and Arm
+            return frozenset(value.split())
+    return frozenset()
 
 
 def lacks(needed: tuple[str, ...], cpuinfo: str = _CPUINFO) -> list[str]:
@@ -27,18 +41,10 @@ def lacks(needed: tuple[str, ...], cpuinfo: str = _CPUINFO) -> list[str]:
     """
     if not needed:
         return []
-    try:
-        with open(cpuinfo, "rb") as file:
-            text = file.read(_FIRST)
-    except OSError:
+    flags = read_cpu_flags(cpuinfo)
+    if flags is None:
         return list(needed)
-    flags: set[bytes] = set()
-    for line in text.split(b"\n"):
-        key, _, value = line.partition(b":")
-        if key.strip() in {b"flags", b"Features"}:  # x86 and Arm
-            flags.update(value.split())
-            break
-    return [flag for flag in needed if (flag.lstrip("!").encode() in flags) == flag.startswith("!")]
+    return [flag for flag in needed if (flag.lstrip("!") in flags) == flag.startswith("!")]
 
 
 def warmup_inputs(warmup: Warmup, root: str) -> dict[str, Tensor]:

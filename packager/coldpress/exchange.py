@@ -10,7 +10,7 @@ from coldpress.errors import VerifyError
 from coldpress.forms.trial import decode, encode
 from coldpress.reference import Difference, compare, compare_kind
 
-__all__ = ["compare_answer", "infer_request", "plain_json", "read_answer"]
+__all__ = ["compare_answer", "infer_request", "plain_json", "read_answer", "wire_bytes"]
 
 _HEADER = "inference-header-content-length"
 
@@ -31,14 +31,20 @@ def infer_request(request: Mapping[str, Any], composite: Collection[str] = ()) -
             texts = [json.dumps(plain_json(decode(item))).encode() for item in items]
             plain = ("BYTES", (len(texts),), texts)
         datatype, shape, data = plain
-        if datatype == "BYTES":
-            data = b"".join(struct.pack("<I", len(item)) + item for item in data)
+        data = wire_bytes(datatype, data)
         parameters = {"binary_data_size": len(data)}
         inputs.append({"name": name, "shape": list(shape), "datatype": datatype, "parameters": parameters})
         chunks.append(data)
     text = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
     headers = {"content-type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}
     return b"".join([text, *chunks]), headers
+
+
+def wire_bytes(datatype: str, data: Any) -> bytes:
+    """Lay a tensor's data out as the protocol's binary extension does: texts with their length before each."""
+    if datatype != "BYTES":
+        return bytes(data)
+    return b"".join(struct.pack("<I", len(item)) + item for item in data)
 
 
 def read_answer(body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms.choose import Choice, choose_form
 from coldpress.interpreters import find_interpreter
 from coldpress.model.engine_check import check_opens, foreign_locales
-from coldpress.model.files import model_files, read_model
+from coldpress.model.files import model_bytes, read_model
 from coldpress.plan import Plan
 from coldpress.publish import publish
 from coldpress.quality import Quality, measure_quality
@@ -37,9 +37,6 @@ from coldpress.shrink.lossless import shrink
 from coldpress_runtime.manifest import Manifest
 
 __all__ = ["Packed", "execute"]
-
-PAYLOAD_BYTES = 6 * 1024 * 1024
-"""Lambda's limit on a request and on a response (limits.toml, aws.limits.request_bytes)."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,8 @@ def _build(plan: Plan, work: Path) -> Packed:
         with progress("resolve what the hooks import"):
             packages = _packages(plan)
     warmup, warmup_files = warmup_record(reference, samples)
-    unzipped = provider(plan.target, snapstart=plan.aws.snapstart).limits["unzipped_bytes"].limit
-    hopeless = sum(file.stat().st_size for file in model_files(shrunk.path)) > unzipped
+    limits = provider(plan.target, snapstart=plan.aws.snapstart).limits
+    hopeless = model_bytes(shrunk.path) > limits["unzipped_bytes"].limit
     with progress("measure in which form the model starts soonest"):
         choice = choose_form(
             shrunk.path,
@@ -140,7 +137,7 @@ def _build(plan: Plan, work: Path) -> Packed:
     tree_plan = TreePlan(
         target=plan.target,
         python=plan.python,
-        manifest=_manifest(plan, engine, choice, warmup),
+        manifest=_manifest(plan, engine, choice, warmup, limits["request_bytes"].limit),
         engine=engine,
         files={**choice.files, **warmup_files},
         hooks=plan.hooks,
@@ -193,7 +190,9 @@ def _fit(plan: Plan, bundle: Path) -> Fit:
     )
 
 
-def _manifest(plan: Plan, engine: Engine, choice: Choice, warmup: Mapping[str, Any]) -> dict[str, Any]:
+def _manifest(
+    plan: Plan, engine: Engine, choice: Choice, warmup: Mapping[str, Any], payload_bytes: int
+) -> dict[str, Any]:
     """Make ``coldpress.json`` and read it as the runtime will, so that what cannot work is found here."""
     document = {
         "format": 1,
@@ -205,7 +204,7 @@ def _manifest(plan: Plan, engine: Engine, choice: Choice, warmup: Mapping[str, A
         "threads": plan.threads,
         "warmup": warmup,
         "hooks": "hooks.py" if plan.hooks else None,
-        "limits": {"request_bytes": PAYLOAD_BYTES, "response_bytes": PAYLOAD_BYTES},
+        "limits": {"request_bytes": payload_bytes, "response_bytes": payload_bytes},
         "function": {"memory_mb": plan.memory_mb, "timeout_s": plan.timeout_s},
     }
     return Manifest.parse(document).to_dict()

@@ -42,10 +42,10 @@ def outcome(folder: Path, *, strip: bool = False) -> dict[str, Any]:
         except Exception as error:  # noqa: BLE001  (whatever an engine raises is an outcome)
             found[name] = f"{type(error).__name__}: {error}"
         else:
-            matches = all(map(_close, answers[name], wanted))
+            matches = _alike(answers[name], wanted, _close)
             found[name] = "match" if matches else "differ"
     if answers["plain"] and answers["lean"]:
-        found["same"] = all(map(_same, answers["plain"], answers["lean"]))
+        found["same"] = _alike(answers["lean"], answers["plain"], _same)
     return found
 
 
@@ -104,25 +104,22 @@ def _value(content: bytes, kind: onnx.TypeProto) -> Any:
     return numpy_helper.to_array(onnx.TensorProto.FromString(content))
 
 
-def _close(found: Any, wanted: Any) -> bool:
+def _alike(found: Any, wanted: Any, arrays: Callable[[Any, Any], bool]) -> bool:
+    """Compare kinds, lengths, shapes and element types, and leave what two arrays hold to ``arrays``."""
     if isinstance(wanted, list):
-        return isinstance(found, list) and len(found) == len(wanted) and all(map(_close, found, wanted))
+        same_length = isinstance(found, list) and len(found) == len(wanted)
+        return same_length and all(_alike(*pair, arrays) for pair in zip(found, wanted, strict=True))
     if wanted is None or found is None:
         return found is wanted
     found, wanted = np.asarray(found), np.asarray(wanted)
-    if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        return False
+    return found.shape == wanted.shape and found.dtype == wanted.dtype and arrays(found, wanted)
+
+
+def _close(found: Any, wanted: Any) -> bool:
     if wanted.dtype.kind in "OSU":
         return bool((found.astype(str) == wanted.astype(str)).all())
     return np.allclose(found, wanted, rtol=_RTOL, atol=_ATOL, equal_nan=True)
 
 
-def _same(left: Any, right: Any) -> bool:
-    if isinstance(left, list):
-        return isinstance(right, list) and len(left) == len(right) and all(map(_same, left, right))
-    if left is None or right is None:
-        return left is right
-    left, right = np.asarray(left), np.asarray(right)
-    if left.shape != right.shape or left.dtype != right.dtype:
-        return False
-    return bool((left == right).all()) if left.dtype.kind == "O" else left.tobytes() == right.tobytes()
+def _same(found: Any, wanted: Any) -> bool:
+    return bool((found == wanted).all()) if wanted.dtype.kind == "O" else found.tobytes() == wanted.tobytes()

@@ -29,6 +29,7 @@ _VERSION = 20  # 2.0: deflate and folders
 _UNIX = 3 << 8
 _UTF8 = 0x800
 _MIDNIGHT, _FIRST_OF_1980 = 0, (1 << 5) | 1  # the earliest moment that the format knows
+_UNPACKED_BYTES = 4 << 30  # far above what a function may have; keeps a hostile zip from filling the disk
 _MAX_BYTES, _MAX_FILES = 0xFFFFFFFE, 0xFFFE  # beyond: zip64, and beyond every provider's limit on zips
 
 
@@ -159,13 +160,11 @@ def safe_name(name: str) -> PurePosixPath:
     """
     path = PurePosixPath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or any(c in name for c in "\\:\0"):
-        raise BundleError(
-            f"the archive holds an entry named {name!r}: expected a path inside the archive; do not use it."
-        )
+        raise BundleError(f"the archive holds an entry named {name!r}, which leaves its folder; do not use it.")
     return path
 
 
-def safe_extract(archive: Path, folder: Path, *, max_bytes: int = 4 << 30) -> tuple[str, ...]:
+def safe_extract(archive: Path, folder: Path, *, max_bytes: int = _UNPACKED_BYTES) -> tuple[str, ...]:
     """Unpack ``archive`` below ``folder`` and return the names of its files, sorted.
 
     Raises:
@@ -181,7 +180,10 @@ def safe_extract(archive: Path, folder: Path, *, max_bytes: int = 4 << 30) -> tu
             for entry in entries:
                 mode = entry.external_attr >> 16
                 if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
-                    raise BundleError(f"{archive} holds {entry.filename!r}, a link or special file; do not use it.")
+                    raise BundleError(
+                        f"{archive} holds {entry.filename!r}, a link or special file, which leaves its folder; "
+                        "do not use it."
+                    )
                 place = folder / safe_name(entry.filename)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with source.open(entry) as data, place.open("xb") as file:
@@ -192,6 +194,6 @@ def safe_extract(archive: Path, folder: Path, *, max_bytes: int = 4 << 30) -> tu
         raise BundleError(f"{archive} holds {error.filename} twice, or it was there before; do not use it.") from error
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         raise BundleError(
-            f"{archive} cannot be unpacked ({error}): expected a whole zip file; get it again."
+            f"{archive} cannot be unpacked, because it is not a whole zip file ({error}); get it again."
         ) from error
     return tuple(sorted(names))

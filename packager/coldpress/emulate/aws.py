@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -17,14 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from coldpress.bundle.archive import safe_extract
 from coldpress.emulate.runtime_api import Invocation, RuntimeApi
 from coldpress.emulate.runtime_client import python_minor, runtime_client
-from coldpress.errors import EmulateError
+from coldpress.errors import BundleError, EmulateError
 
 __all__ = ["LambdaFunction", "locate", "target_minor", "unpack"]
 
 _LAUNCH = Path(__file__).with_name("_launch.py")
-_UNPACKED_LIMIT = 4 << 30  # far above Lambda's 250 MB; keeps a hostile zip from filling the disk
 
 
 def locate(build: str | Path) -> Path:
@@ -53,24 +52,9 @@ def unpack(archive: Path, into: Path) -> None:
         EmulateError: an absolute path, a ``..``, a link, a damaged archive, or more than 4 GB.
     """
     try:
-        with zipfile.ZipFile(archive) as source:
-            entries = source.infolist()
-            if sum(entry.file_size for entry in entries) > _UNPACKED_LIMIT:
-                raise EmulateError(
-                    f"{archive} unpacks to more than {_UNPACKED_LIMIT >> 30} GB; it cannot be a function."
-                )
-            for entry in entries:
-                mode = entry.external_attr >> 16
-                parts = entry.filename.replace("\\", "/").split("/")
-                if entry.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or stat.S_ISLNK(mode):
-                    raise EmulateError(
-                        f"{archive} holds an entry that leaves its folder, {entry.filename!r}; rebuild it."
-                    )
-                target = source.extract(entry, into)
-                if mode and not entry.is_dir():
-                    os.chmod(target, stat.S_IMODE(mode) & 0o755 | 0o400)  # noqa: PTH101
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise EmulateError(f"{archive} is not a whole zip file ({error}); run `coldpress pack` again.") from None
+        safe_extract(archive, into)
+    except BundleError as error:
+        raise EmulateError(str(error)) from error
 
 
 def target_minor(folder: Path) -> str | None:

@@ -15,6 +15,7 @@ from coldpress.forms.trial import Opening, try_model
 from coldpress.forms.unplanned import hide_shapes
 from coldpress.forms.weights_apart import WEIGHTS, put_apart
 from coldpress.model.files import model_files, read_model, write_model
+from coldpress_runtime.warmup import read_cpu_flags
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -77,15 +78,7 @@ def host_runs(architecture: str) -> bool:
 
 def cpu_flags() -> frozenset[str]:
     """Return the flags of this machine's first CPU, empty where ``/proc/cpuinfo`` is not there."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("ascii", "replace").splitlines()
-    except OSError:
-        return frozenset()
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() in {"flags", "Features"}:
-            return frozenset(value.split())
-    return frozenset()
+    return read_cpu_flags() or frozenset()
 
 
 def build_forms(model: Path, folder: Path, names: tuple[str, ...], *, threads: int, library: Path) -> Iterator[Form]:

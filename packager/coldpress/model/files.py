@@ -19,6 +19,7 @@ __all__ = [
     "MAX_OPSET",
     "PROTOBUF_LIMIT",
     "check_runs",
+    "model_bytes",
     "model_files",
     "read_graph",
     "read_model",
@@ -100,6 +101,11 @@ def model_files(path: str | os.PathLike[str]) -> tuple[Path, ...]:
         if place is not None and place.file not in files:
             files.append(place.file)
     return tuple(files)
+
+
+def model_bytes(path: str | os.PathLike[str]) -> int:
+    """Return the bytes of the model's file and of all its external data."""
+    return sum(file.stat().st_size for file in model_files(path))
 
 
 def write_model(model: "ModelProto", path: str | os.PathLike[str]) -> None:

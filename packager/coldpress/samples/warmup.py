@@ -1,10 +1,10 @@
 """The inputs of the run that warms a function up inside its init phase."""
 
-import struct
 from collections.abc import Mapping
 from typing import Any
 
 from coldpress.errors import SamplesError
+from coldpress.exchange import wire_bytes
 from coldpress.forms.trial import encode
 from coldpress.reference import Reference
 from coldpress.samples.load import SampleSet
@@ -33,7 +33,7 @@ def warmup_record(reference: Reference, samples: SampleSet) -> tuple[dict[str, A
     if not all(isinstance(value, tuple) for value in request.values()):
         return {"inputs": [], "data": None}, {}
     inputs = [{"name": name, "datatype": kind, "shape": list(shape)} for name, (kind, shape, _) in request.items()]
-    data = b"".join(_binary(kind, content) for kind, _, content in request.values())
+    data = b"".join(wire_bytes(kind, content) for kind, _, content in request.values())
     answer = _answer_to_zeros(reference, sample)
     steered = any(not kind.startswith(("FP", "BF")) and len(shape) < 2 for kind, shape, _ in request.values())
     alike = answer is not None and _outline(answer) == _outline(reference.run(sample))
@@ -66,10 +66,3 @@ def _outline(value: Any) -> Any:
     if isinstance(value, list):
         return [_outline(item) for item in value]
     return (str(getattr(value, "dtype", type(value).__name__)), getattr(value, "shape", ()))
-
-
-def _binary(datatype: str, content: Any) -> bytes:
-    """Lay a tensor out as the Open Inference Protocol's binary extension does: a length before each text."""
-    if datatype != "BYTES":
-        return bytes(content)
-    return b"".join(struct.pack("<I", len(item)) + item for item in content)

@@ -9,7 +9,7 @@ from onnx import ModelProto
 
 from coldpress.console import progress
 from coldpress.errors import ModelError, SamplesError
-from coldpress.model.files import model_files, write_model
+from coldpress.model.files import model_bytes, write_model
 from coldpress.plan import Plan
 from coldpress.reference import Difference, Reference, compare_outputs
 from coldpress.samples.load import SampleSet
@@ -40,14 +40,14 @@ def shrink(plan: Plan, original: ModelProto, reference: Reference, samples: Samp
         samples: Requests to compare answers on; a few are taken.
         path: Where the model goes; the original goes there when no pass is accepted.
     """
-    size = _bytes(plan.model)
+    size = model_bytes(plan.model)
     candidates: list[dict[str, Any]] = []
     if "strip" in plan.passes:
         with progress("strip what no answer needs"):
             result = strip(original)
             write_model(result.model, path)
             why_not = _why_not(reference, path, samples, size)
-        stripped = _bytes(path)
+        stripped = model_bytes(path)
         steps = [step.to_json() for step in result.steps]
         candidate = {"recipe": ["strip"], "bytes": stripped, "accepted": not why_not, "why_not": why_not}
         candidates = [candidate | {"steps": steps}]
@@ -72,10 +72,6 @@ def _why_not(reference: Reference, path: Path, samples: SampleSet, size: int) ->
         return f"ONNX Runtime refuses the stripped model ({error})"
     if not difference.equal:
         return f"answers differ by up to {difference.max_abs:.3g}"
-    if (stripped := _bytes(path)) > size:
+    if (stripped := model_bytes(path)) > size:
         return f"it is larger, {stripped:,} bytes instead of {size:,}"
     return ""
-
-
-def _bytes(model: Path) -> int:
-    return sum(file.stat().st_size for file in model_files(model))
