@@ -1,0 +1,81 @@
+"""The samples that steer the search: what a model answers on them, in this process and with the plain binding.
+
+The gate judges on other samples, in fresh processes and with the engine that ships; here only speed counts, because a
+search asks a hundred times.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnx import ModelProto
+
+from coldpress.errors import ModelError, SamplesError
+from coldpress.gate.metrics import Metric
+from coldpress.model.files import write_model
+from coldpress.reference import Reference
+from coldpress.samples.load import SampleSet
+from coldpress.samples.states import answers
+from coldpress.search.loss import answer_loss
+
+__all__ = ["Calibration"]
+
+
+class Calibration:
+    """Answers of the original on the calibration samples, to hold those of candidates against.
+
+    Args:
+        reference: The original.
+        samples: Requests, with labels where the metric needs them.
+        metric: The user's.
+        work: Folder for the files that are opened.
+        threads: Threads for each run; answers may differ from the function's in their last bits, which is no matter.
+
+    Attributes:
+        samples: The requests.
+        seconds: What one pass over the samples takes with the original.
+    """
+
+    def __init__(self, reference: Reference, samples: SampleSet, metric: Metric, work: Path, threads: int) -> None:
+        self.samples = samples
+        self._metric = metric
+        self._drawn = reference.drawn
+        self._file = work / "tried.onnx"
+        self._threads = threads
+        started = time.monotonic()
+        self._before = list(answers(reference.run, samples))
+        self.seconds = time.monotonic() - started
+        labels_missing = metric.needs_labels and samples.labels is None
+        self._measures = not labels_missing
+        self._worth = None if labels_missing else metric.value(self._before, samples.labels)
+
+    def answers(self, model: ModelProto, count: int | None = None) -> list[Mapping[str, Any]]:
+        """Return the model's answers to the first ``count`` requests, all when None.
+
+        Raises:
+            ModelError, SamplesError: It does not open or run.
+        """
+        write_model(model, self._file)
+        opened = Reference(self._file, threads=self._threads)
+        return list(answers(opened.run, self.samples if count is None else self.samples.head(count)))
+
+    def loss(self, model: ModelProto, count: int | None = None) -> float:
+        """Return the loss of a model's answers; infinite when it does not open or run."""
+        try:
+            return self.loss_of(self.answers(model, count))
+        except (ModelError, SamplesError):
+            return float("inf")
+
+    def loss_of(self, after: Sequence[Mapping[str, Any]]) -> float:
+        """Return the loss of answers to the first requests, as many as there are."""
+        return answer_loss(self._before[: len(after)], after, self._drawn)
+
+    def drop(self, after: Sequence[Mapping[str, Any]]) -> float:
+        """Return by how much the metric is worse than the original's on all calibration samples.
+
+        Where the metric needs labels that these samples lack, the loss stands in for it.
+        """
+        if not self._measures:
+            return self.loss_of(after) / 2
+        return self._metric.drop(self._before, after, self.samples.labels)

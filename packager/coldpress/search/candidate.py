@@ -1,0 +1,58 @@
+"""A model that was tried: what it is made of, what it weighs, what the gate said of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coldpress.gate.gate import Verdict
+
+__all__ = ["Candidate"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model the search made.
+
+    Attributes:
+        name: Unique in one search.
+        recipe: The families of its passes and encodings, in order; empty for the original.
+        path: The file; candidates that were not kept have none.
+        bytes: Of the file.
+        loss: Relative squared error of answers on calibration samples; None where it was not measured.
+        encodings: By encoding, the number of tensors and their bytes.
+        verdict: What the gate said; None when it was not asked.
+        why_not: Why it was not even brought before the gate, or what the gate held against it.
+        seconds: To build and judge it.
+    """
+
+    name: str
+    recipe: tuple[str, ...]
+    path: Path
+    bytes: int
+    loss: float | None = None
+    encodings: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    why_not: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may ship."""
+        return self.verdict is not None and self.verdict.verdict == "pass"
+
+    def to_json(self, chosen: str) -> dict[str, Any]:
+        """Return the record that reports hold; ``chosen`` is the name of the candidate that ships."""
+        return {
+            "name": self.name,
+            "recipe": list(self.recipe),
+            "bytes": self.bytes,
+            "zip_bytes": self.verdict.zip_bytes if self.verdict else None,
+            "loss": self.loss,
+            "chosen": self.name == chosen,
+            "accepted": self.passed,
+            "why_not": self.why_not,
+            "seconds": round(self.seconds, 2),
+            "encodings": {name: dict(counts) for name, counts in self.encodings.items()},
+            "verdict": self.verdict.to_json() if self.verdict else None,
+        }

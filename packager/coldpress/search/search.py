@@ -1,0 +1,173 @@
+"""The search: try what is cheap and faithful first, then walk each style's road as far as answers stay right.
+
+Samples for calibration steer every step; the gate has the last word on each finished candidate, on samples that no
+step has seen. What was found stands whenever the search ends: at its limit, at Ctrl-C, or when nothing is left to try.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+import numpy as np
+from onnx import ModelProto
+
+from coldpress.errors import ModelError, SamplesError
+from coldpress.gate.gate import Limits
+from coldpress.search.calibration import Calibration
+from coldpress.search.candidate import Candidate
+from coldpress.search.clock import Clock, OutOfTimeError
+from coldpress.search.knapsack import Road, greedy_road
+from coldpress.search.sensitivity import measure_options
+from coldpress.search.styles import FAMILIES, STYLES, Style, uniform
+from coldpress.search.trials import Base, Trials
+from coldpress.search.workbench import Workbench
+
+__all__ = ["Search"]
+
+_SAFETY = 0.8
+"""Share of the allowed drop that calibration samples may use up: the gate's bound lies above the drop itself."""
+_BISECTIONS = 7
+_CLOSE = 0.01
+"""A road is not divided further where its two ends differ by less than this share of the weights' bytes."""
+_RETREATS = 3
+"""Times a road is walked back when the gate refuses what calibration allowed, halving the loss each time."""
+_SENSITIVITY_SHARE = 0.3
+_FEWEST, _MOST = 4, 48
+"""Calibration requests answered for each weight."""
+
+
+class Search:
+    """One search over one model.
+
+    Args:
+        model: The model after the lossless passes.
+        trials: Builds and judges candidates, and keeps them.
+        calibration: Steers.
+        allowed: Words of ``[shrink] allow``.
+        limits: Of these the search keeps ``max_bytes`` and ``max_drop`` in sight.
+        clock: When to stop.
+        tell: Gets a line on what is being tried.
+        grams: Gives, for a model, the sum of x xᵀ over the inputs of each weight that is multiplied with.
+    """
+
+    def __init__(
+        self,
+        model: ModelProto,
+        trials: Trials,
+        calibration: Calibration,
+        allowed: Collection[str],
+        limits: Limits,
+        clock: Clock,
+        tell: Callable[[str], None],
+        grams: Callable[[ModelProto], Mapping[str, np.ndarray]],
+    ) -> None:
+        self._model = model
+        self._trials = trials
+        self._calibration = calibration
+        self._allowed = [family for family in FAMILIES if family in allowed]
+        self._limits = limits
+        self._clock = clock
+        self._tell = tell
+        self._grams = grams
+
+    def run(self) -> str:
+        """Search until done; return why it ended early, or nothing."""
+        try:
+            self._search()
+        except OutOfTimeError:
+            return f"The search stopped at its limit of {self._clock.limit_s:g} s; give it more with --time-limit."
+        except KeyboardInterrupt:
+            return "The search was stopped by hand; the best model found until then is kept."
+        return ""
+
+    def _search(self) -> None:
+        self._tell("read the weights")
+        base = Base(("strip",), Workbench(self._model))
+        for family in self._allowed:
+            if choice := uniform(family, base.bench.sites, self._allowed):
+                self._trials.judge(base, family, choice)
+        if {"int4", "int4-storage"} & set(self._allowed):
+            self._tell("watch what weights are multiplied with")
+            base = Base(base.recipe, Workbench(self._model, self._grams(self._model)))
+        for style in STYLES:
+            if style.serves(base.bench.sites, self._allowed):
+                self._walk(base, style)
+
+    def _walk(self, base: Base, style: Style) -> None:
+        """Find the furthest point of a style's road that passes."""
+        road = self._road(base, style)
+        rest = base.bench.rest_bytes
+        last = len(road) - 1
+        if self._limits.max_bytes is not None:
+            within = road.within(self._limits.max_bytes - rest)
+            number = last if within is None else within
+        else:
+            number = self._furthest(base, road)
+        for _ in range(_RETREATS + 1):
+            candidate = self._trials.judge(base, f"mixed {style.name}", _names(road, number))
+            if candidate.passed or number == 0 or not _worth_retreating(candidate):
+                return
+            number = _retreat(road, number)
+
+    def _road(self, base: Base, style: Style) -> Road:
+        menus = style.menus(base.bench.sites, self._allowed)
+        count = self._count(len(menus))
+
+        def track(sites: Iterable[str], total: int) -> Iterator[str]:
+            for number, site in enumerate(self._clock.until(sites, _SENSITIVITY_SHARE), 1):
+                self._tell(f"{style.name}: how much each weight matters, {number} of {total}")
+                yield site
+
+        options = measure_options(base.bench, menus, lambda model: self._calibration.loss(model, count), track)
+        return greedy_road(options)
+
+    def _count(self, sites: int) -> int:
+        """Return how many requests to answer for each weight, in a share of the time that is left."""
+        each = self._calibration.seconds / max(1, len(self._calibration.samples.requests))
+        affordable = _SENSITIVITY_SHARE * self._clock.left / max(1, sites) / max(each, 1e-6)
+        return int(min(max(affordable, _FEWEST), _MOST))
+
+    def _furthest(self, base: Base, road: Road) -> int:
+        """Bisect for the last point of the road whose answers on calibration samples stay within the allowed drop."""
+        allowed = _SAFETY * self._limits.max_drop
+        good, bad = 0, len(road)
+        number = len(road) - 1
+        for _ in range(_BISECTIONS):
+            self._clock.check()
+            self._tell(f"try weights of {road.nbytes(number) / 1e6:.2f} MB")
+            if self._drop(base, _names(road, number)) <= allowed:
+                good = number
+            else:
+                bad = number
+            if bad - good <= 1 or road.nbytes(good) - road.nbytes(bad - 1) < _CLOSE * road.nbytes(0):
+                break
+            number = _halfway(road, good, bad)
+        return good
+
+    def _drop(self, base: Base, choice: Mapping[str, str]) -> float:
+        try:
+            return self._calibration.drop(self._calibration.answers(base.bench.build(choice)))
+        except (ModelError, SamplesError):
+            return float("inf")
+
+
+def _names(road: Road, number: int) -> dict[str, str]:
+    return {site: option.encoding for site, option in road.choice(number).items()}
+
+
+def _halfway(road: Road, good: int, bad: int) -> int:
+    """Return the number between two whose bytes are nearest the middle: steps differ in what they save."""
+    middle = (road.nbytes(good) + road.nbytes(min(bad, len(road) - 1))) / 2
+    return min(range(good + 1, bad), key=lambda number: abs(road.nbytes(number) - middle))
+
+
+def _retreat(road: Road, number: int) -> int:
+    """Return the furthest number with at most half the predicted loss."""
+    target = road.loss(number) / 2
+    return max(k for k in range(number) if k == 0 or road.loss(k) <= target)
+
+
+def _worth_retreating(candidate: Candidate) -> bool:
+    """Tell whether a more faithful candidate could pass: not where speed, memory or too few samples are the reason."""
+    if candidate.verdict is None:
+        return True
+    failed = {check.name for check in candidate.verdict.checks if check.verdict != "pass"}
+    return bool(failed - {"latency", "memory", "bytes"})

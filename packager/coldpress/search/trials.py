@@ -1,0 +1,106 @@
+"""Candidates made and judged, each once, and the record of all of them."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onnx import ModelProto
+
+from coldpress.errors import ModelError, SamplesError
+from coldpress.gate.gate import Gate
+from coldpress.model.files import model_bytes, write_model
+from coldpress.search.calibration import Calibration
+from coldpress.search.candidate import Candidate
+from coldpress.search.clock import Clock
+from coldpress.search.styles import families_of
+from coldpress.search.workbench import KEEP, Workbench
+
+__all__ = ["Base", "Trials"]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model whose weights are to be encoded, and the passes that made it: stripped, or quantised in its activations."""
+
+    recipe: tuple[str, ...]
+    bench: Workbench
+
+
+class Trials:
+    """What was tried.
+
+    Args:
+        gate: Judges.
+        calibration: Gives each candidate's loss.
+        clock: Asked before each trial.
+        work: Folder for the files.
+        tell: Gets a line on what is being tried.
+
+    Attributes:
+        candidates: In the order they were judged.
+    """
+
+    def __init__(
+        self, gate: Gate, calibration: Calibration, clock: Clock, work: Path, tell: Callable[[str], None]
+    ) -> None:
+        self.candidates: list[Candidate] = []
+        self._gate = gate
+        self._calibration = calibration
+        self._clock = clock
+        self._work = work
+        self._tell = tell
+        self._seen: dict[tuple[Any, ...], Candidate] = {}
+
+    def judge(self, base: Base, name: str, choice: Mapping[str, str]) -> Candidate:
+        """Build the candidate that ``choice`` (encoding by site) makes of ``base`` and bring it before the gate."""
+        key = (*base.recipe, *sorted(item for item in choice.items() if item[1] != KEEP))
+        if key in self._seen:
+            return self._seen[key]
+        self._clock.check()
+        self._tell(f"{name}: build")
+        started = time.monotonic()
+        model = base.bench.build(choice)
+        recipe = (*base.recipe, *families_of(choice))
+        counts = encoding_counts(base.bench, choice)
+        candidate = self.judge_model(model, name, recipe, counts, started)
+        self._seen[key] = candidate
+        return candidate
+
+    def judge_model(
+        self,
+        model: ModelProto,
+        name: str,
+        recipe: tuple[str, ...],
+        encodings: Mapping[str, Mapping[str, int]],
+        started: float,
+    ) -> Candidate:
+        """Write a model, measure its loss, and bring it before the gate."""
+        path = self._work / f"{len(self.candidates)}-{name}.onnx"
+        write_model(model, path)
+        size = model_bytes(path)
+        loss = self._calibration.loss(model)
+        self._tell(f"{name}, {size / 1e6:.2f} MB: gate")
+        verdict, why_not = None, ""
+        try:
+            verdict = self._gate.judge(path)
+            why_not = verdict.why_not
+        except (ModelError, SamplesError) as error:
+            why_not = str(error)
+        seconds = time.monotonic() - started
+        candidate = Candidate(name, recipe, path, size, loss, encodings, verdict, why_not, seconds)
+        self.candidates.append(candidate)
+        return candidate
+
+
+def encoding_counts(bench: Workbench, choice: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Return, by encoding, how many tensors it holds and their bytes."""
+    tensors: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    for site, encoding in choice.items():
+        if encoding != KEEP:
+            tensors[encoding] += 1
+            sizes[encoding] += bench.nbytes(site, encoding)
+    return {name: {"tensors": tensors[name], "bytes": sizes[name]} for name in sorted(tensors)}
