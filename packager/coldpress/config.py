@@ -11,20 +11,67 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from coldpress.errors import ConfigError
 
 __all__ = [
+    "DEFAULT_PASSES",
+    "METRICS",
+    "PASSES",
     "AwsConfig",
+    "Bytes",
     "Config",
     "FunctionConfig",
     "ModelConfig",
     "SamplesConfig",
     "ShrinkConfig",
+    "Source",
     "TargetsConfig",
     "load_config",
 ]
+
+_CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+Pass = Literal[
+    "strip",
+    "fp16-storage",
+    "int8-storage",
+    "int6-storage",
+    "int4-storage",
+    "nbits8",
+    "int4",
+    "dynamic-int8",
+    "static-int8",
+    "prune",
+]
+METRICS = ("accuracy", "f1", "mae", "cosine", "agreement")
+PASSES: tuple[Pass, ...] = get_args(Pass)
+DEFAULT_PASSES: tuple[Pass, ...] = PASSES[:-1]
+
+
+class Source(str):
+    """Where samples come from: a path, or ``module:function``."""
+
+    __slots__ = ()
+
+
+class Bytes(int):
+    """A size: a whole number of bytes, or a text such as ``25MB`` (10^6 bytes) or ``24 MiB`` (2^20 bytes)."""
+
+    __slots__ = ()
+
+    _UNITS: ClassVar[Mapping[str, int]] = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9} | {
+        "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+    }  # fmt: skip
+
+    @classmethod
+    def read(cls, value: Any) -> "Bytes | None":
+        """Return the size that ``value`` says, None when it says none."""
+        if type(value) is int and value > 0:
+            return cls(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMG]?i?[bB])", value) if isinstance(value, str) else None
+        return cls(float(match[1]) * cls._UNITS[match[2].lower()]) if match else None
+
 
 NAME = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -43,17 +90,31 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class SamplesConfig:
-    """``[samples]``: real inputs, ``.npz`` or ``.jsonl`` keyed by input name, plus ``label`` for a task metric."""
+    """``[samples]``: real inputs, and how answers to them are judged.
 
-    evaluation: Path | None = None
-    metric: Literal["accuracy", "cosine"] | None = None  # default: accuracy when there are labels, else cosine
+    ``evaluation`` and ``calibration`` are each an ``.npz`` or ``.jsonl`` keyed by input name, a folder of images or WAV
+    files, or ``module:function``. Without ``calibration`` a part of ``evaluation`` is set aside for it.
+    """
+
+    evaluation: Source | None = None
+    calibration: Source | None = None
+    metric: str | None = None  # default: accuracy when there are labels, else cosine
+    max_drop: float = field(default=0.01, metadata={"at_least": 0, "at_most": 1})  # what the drop's bound may be
 
 
 @dataclass(frozen=True)
 class ShrinkConfig:
-    """``[shrink]``: which passes may run. ``strip`` is lossless."""
+    """``[shrink]``: which passes and encodings may be used, and what a smaller model may cost.
 
-    allow: tuple[Literal["strip"], ...] = ("strip",)
+    ``strip`` is lossless. ``prune`` makes zeros, which helps where the zipped size is what does not fit.
+    """
+
+    allow: tuple[Pass, ...] = DEFAULT_PASSES
+    max_bytes: Bytes | None = None  # default: what the target leaves after the runtime
+    max_slowdown: float = field(default=1.25, metadata={"at_least": 1})  # of a warm answer
+    max_peak_mb: int | None = field(default=None, metadata={"at_least": 1})
+    time_limit_s: int = field(default=300, metadata={"at_least": 1})
+    allow_unmeasured: bool = False  # without samples: storage formats whose error is bounded
 
 
 @dataclass(frozen=True)
@@ -178,14 +239,26 @@ def _value(hint: Any, value: Any, where: str, base: Path, limits: Mapping[str, i
         if value not in get_args(hint):
             raise ConfigError(f"`{where}` holds {value!r}; expected one of {', '.join(map(repr, get_args(hint)))}.")
         return value
+    if hint is Bytes:
+        if (size := Bytes.read(value)) is None:
+            raise ConfigError(f'`{where}` holds {value!r}; expected a size, such as 25000000, "25MB" or "24MiB".')
+        return size
+    if hint is Source:
+        if not isinstance(value, str | Path) or not str(value):
+            raise ConfigError(f'`{where}` holds {value!r}; expected a path, or "module:function".')
+        return Source(value if _CALLABLE.fullmatch(str(value)) else base / value)
     if hint is Path:
         if not isinstance(value, str | Path) or not str(value):
             raise ConfigError(f"`{where}` holds {value!r}; expected a path.")
         return base / value
+    if hint is float and type(value) is int:
+        value = float(value)
     if type(value) is not hint:
         raise ConfigError(f"`{where}` holds {value!r}; expected {_described(hint)}.")
     if "at_least" in limits and value < limits["at_least"]:
         raise ConfigError(f"`{where}` holds {value!r}; expected at least {limits['at_least']}.")
+    if "at_most" in limits and value > limits["at_most"]:
+        raise ConfigError(f"`{where}` holds {value!r}; expected at most {limits['at_most']}.")
     return value
 
 
@@ -194,6 +267,11 @@ def _checked(config: Config) -> Config:
     if name is not None and not NAME.fullmatch(name):
         raise ConfigError(
             f"`model.name` holds {name!r}; expected up to 64 letters, digits, `_`, `-` or `.`, a letter or digit first."
+        )
+    metric = config.samples.metric
+    if metric is not None and metric not in METRICS and not _CALLABLE.fullmatch(metric):
+        raise ConfigError(
+            f'`samples.metric` holds {metric!r}; expected one of {", ".join(METRICS)}, or "module:function".'
         )
     aws = config.targets.aws
     if aws.auth == "jwt" and not (aws.jwt_issuer and aws.jwt_audience):
@@ -206,4 +284,4 @@ def _join(where: str, key: str) -> str:
 
 
 def _described(hint: type) -> str:
-    return {int: "a whole number", bool: "true or false", str: "a string"}.get(hint, hint.__name__)
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}.get(hint, hint.__name__)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from coldpress.config import load_config
+from coldpress.config import PASSES, load_config
 from coldpress.errors import ConfigError
 
 
@@ -15,7 +15,8 @@ def write(folder, text):
 def test_without_a_file_every_setting_has_a_default():
     config = load_config(None)
     assert (config.function.python, config.function.architecture, config.targets.aws.auth) == ("3.13", "x86_64", "iam")
-    assert config.shrink.allow == ("strip",)
+    assert set(PASSES) - set(config.shrink.allow) == {"prune"}
+    assert (config.samples.max_drop, config.shrink.max_bytes, config.shrink.allow_unmeasured) == (0.01, None, False)
 
 
 def test_the_file_overrides_defaults_and_flags_override_the_file(tmp_path):
@@ -31,8 +32,22 @@ def test_paths_in_the_file_are_relative_to_the_file(tmp_path):
     assert config.function.hooks == tmp_path / "src" / "hooks.py"
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "cosine"])
-def test_both_metrics_can_be_set(tmp_path, metric):
+@pytest.mark.parametrize(
+    ("size", "nbytes"), [("25MB", 25_000_000), ("24 MiB", 24 << 20), ("1.5kB", 1500), ("900 B", 900)]
+)
+def test_a_size_is_bytes_or_a_number_with_its_unit(tmp_path, size, nbytes):
+    assert load_config(write(tmp_path, f'[shrink]\nmax_bytes = "{size}"\n')).shrink.max_bytes == nbytes
+    assert load_config(write(tmp_path, f"[shrink]\nmax_bytes = {nbytes}\n")).shrink.max_bytes == nbytes
+
+
+def test_samples_are_a_path_relative_to_the_file_or_a_function(tmp_path):
+    path = write(tmp_path, '[samples]\nevaluation = "eval.npz"\ncalibration = "my.samples:calibration"\n')
+    samples = load_config(path).samples
+    assert (samples.evaluation, samples.calibration) == (str(tmp_path / "eval.npz"), "my.samples:calibration")
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "mae", "cosine", "agreement", "my.metrics:iou"])
+def test_every_metric_can_be_set(tmp_path, metric):
     assert load_config(write(tmp_path, f'[samples]\nmetric = "{metric}"\n')).samples.metric == metric
 
 
@@ -45,7 +60,7 @@ def test_a_folder_in_the_place_of_the_file_is_one_sentence(tmp_path):
     ("text", "says"),
     [
         ("[model\n", "not valid TOML"),
-        ('[samples]\nmetric = "f1"\n', "`samples.metric` holds 'f1'; expected one of 'accuracy', 'cosine'"),
+        ('[samples]\nmetric = "roc"\n', "`samples.metric` holds 'roc'; expected one of accuracy, f1"),
         ("[modle]\n", "`modle` is not a setting"),
         ('[model]\nsorce = "a"\n', "`model.sorce` is not a setting"),
         ("model = 3\n", "expected a table"),
@@ -53,8 +68,14 @@ def test_a_folder_in_the_place_of_the_file_is_one_sentence(tmp_path):
         ("[function]\nmemory_mb = true\n", "expected a whole number"),
         ("[function]\nmemory_mb = 64\n", "at least 128"),
         ('[function]\npython = "3.9"\n', "expected one of '3.12'"),
-        ('[shrink]\nallow = ["prune"]\n', "`shrink.allow[0]` holds 'prune'"),
+        ('[shrink]\nallow = ["shave"]\n', "`shrink.allow[0]` holds 'shave'"),
         ('[shrink]\nallow = "strip"\n', "expected a list"),
+        ('[shrink]\nmax_bytes = "lots"\n', "expected a size"),
+        ("[shrink]\nmax_bytes = 0\n", "expected a size"),
+        ("[shrink]\nmax_slowdown = 0.5\n", "at least 1"),
+        ("[samples]\nmax_drop = 2\n", "at most 1"),
+        ('[samples]\nmax_drop = "1 %"\n', "expected a number"),
+        ('[samples]\nevaluation = ""\n', "expected a path"),
         ('[targets.aws]\nauth = "jwt"\n', "needs `jwt_issuer`"),
         ('[targets.aws]\nsnapstart = "yes"\n', "expected true or false"),
         ('[model]\nname = "a/b"\n', "`model.name` holds 'a/b'"),
