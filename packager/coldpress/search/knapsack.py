@@ -2,13 +2,14 @@
 
 Every weight has a few options, each with bytes and a predicted loss of the answers. Of one weight's options only those
 on the lower convex hull can be part of a best answer to the relaxed problem; between two neighbours on the hull lies a
-step that saves bytes for loss. Taking the steps of all weights in order of loss per byte gives, at each number of steps,
-the choice with least loss among all choices of that size or smaller, up to the last step (Dantzig's bound: Sinha and
-Zoltners, "The multiple-choice knapsack problem", Operations Research 27, 1979).
+step that saves bytes for loss. Taking the steps of all weights in order of loss per byte gives, after each step, a
+choice that no other choice of that size or smaller betters (Sinha and Zoltners, "The multiple-choice knapsack problem",
+Operations Research 27, 1979).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 __all__ = ["Option", "Road", "greedy_road"]
 
@@ -71,7 +72,7 @@ def greedy_road(options: Mapping[str, Sequence[Option]]) -> Road:
     for site, choices in options.items():
         hull = _hull(choices)
         start[site] = hull[0]
-        for before, after in zip(hull, hull[1:], strict=False):
+        for before, after in pairwise(hull):
             saved, cost = before.nbytes - after.nbytes, after.loss - before.loss
             steps.append((cost / saved, len(steps), _Step(site, after, saved, cost)))
     return Road(start, tuple(step for _, _, step in sorted(steps, key=lambda entry: entry[:2])))

@@ -7,7 +7,7 @@ from coldpress.search.candidate import Candidate
 __all__ = ["best", "nearest"]
 
 NEAR = 1.15
-"""Models within this factor of the smallest count as equally small: then the faster one, then the one with less memory."""
+"""Models within this factor of the smallest are as small: the faster one wins, then the one with less memory."""
 AS_FAST = 1.10
 """Times within this factor are the same: less is noise."""
 LEAST_GAIN = 0.02

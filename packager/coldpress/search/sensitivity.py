@@ -24,7 +24,6 @@ _LEAST_LOSS = 1e-12
 def measure_options(
     bench: Workbench,
     menus: Mapping[str, Sequence[str]],
-    nbytes: Callable[[str, str], int],
     loss: Callable[[ModelProto], float],
     track: Callable[[Iterable[str], int], Iterable[str]],
 ) -> dict[str, list[Option]]:
@@ -33,7 +32,6 @@ def measure_options(
     Args:
         bench: The model.
         menus: The encodings allowed, by site.
-        nbytes: Bytes of a site in an encoding.
         loss: The loss of a model's answers on calibration samples, 0 for none.
         track: Wraps the sites that are measured, to show progress or to stop early.
     """
@@ -50,7 +48,7 @@ def measure_options(
         site: [
             Option(KEEP, bench.sites[site].nbytes, 0.0),
             *(
-                Option(name, nbytes(site, name), max(_LEAST_LOSS, error * factors.get(site, usual)))
+                Option(name, bench.nbytes(site, name), max(_LEAST_LOSS, error * factors.get(site, usual)))
                 for name, error in errors[site].items()
             ),
         ]

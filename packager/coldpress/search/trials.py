@@ -23,7 +23,7 @@ __all__ = ["Base", "Trials"]
 
 @dataclass(frozen=True)
 class Base:
-    """A model whose weights are to be encoded, and the passes that made it: stripped, or quantised in its activations."""
+    """A model whose weights are to be encoded, and the passes that made it."""
 
     recipe: tuple[str, ...]
     bench: Workbench

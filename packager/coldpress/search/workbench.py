@@ -45,13 +45,20 @@ class Workbench:
         """Return the weight as it is, float32."""
         return self._draft.array(self._weights[site])
 
+    def nbytes(self, site: str, encoding: str) -> int:
+        """Return the bytes of a weight's data in an encoding."""
+        return self.sites[site].nbytes if encoding == KEEP else ENCODINGS[encoding].nbytes(self.sites[site])
+
+    @property
+    def rest_bytes(self) -> int:
+        """Bytes of the model that are no site's data: nodes, names, and weights that stay as they are."""
+        return self._draft.size() - sum(site.nbytes for site in self.sites.values())
+
     def encoded(self, site: str, encoding: str) -> Encoded:
         """Return the weight in an encoding, from memory when it was asked for before."""
         key = (site, encoding)
         if key not in self._encoded:
-            self._encoded[key] = ENCODINGS[encoding].encode(
-                self.weight(site), self.sites[site], self.grams.get(site)
-            )
+            self._encoded[key] = ENCODINGS[encoding].encode(self.weight(site), self.sites[site], self.grams.get(site))
         return self._encoded[key]
 
     def error(self, site: str, encoding: str) -> float:
