@@ -25,12 +25,15 @@ from coldpress.shrink.identity import drop_identities
 from coldpress.shrink.inline_if import inline_constant_ifs
 from coldpress.shrink.late_expansion import expand_late
 from coldpress.shrink.modernize_inputs import modernize_inputs
+from coldpress.shrink.narrow_constants import narrow_constants
 from coldpress.shrink.no_ops import drop_no_ops
 from coldpress.shrink.pack_tensors import pack_tensors
 from coldpress.shrink.scopes import unique_names
+from coldpress.shrink.short_names import shorten_names
+from coldpress.shrink.transposed_ties import tie_transposed
 from coldpress.shrink.value_info import drop_value_info
 
-__all__ = ["LOSSLESS", "WITHIN_ROUNDING", "Pass", "Step", "StripResult", "strip"]
+__all__ = ["FINISHING", "LOSSLESS", "WITHIN_ROUNDING", "Pass", "Step", "StripResult", "strip"]
 
 Pass = Callable[[Draft], int]
 _INPUTS = "initialisers listed as inputs"
@@ -57,6 +60,16 @@ LOSSLESS: tuple[tuple[str, Pass], ...] = (
 
 That is so at the engine's optimisation levels from "basic" on. With optimisation disabled, a weight that was computed
 and is now stored may be packed by a kernel that could not pack it before, and sums then run in another order.
+"""
+
+FINISHING: tuple[tuple[str, Pass], ...] = (
+    ("transposed ties", tie_transposed),
+    ("exact narrow storage", narrow_constants),
+    ("short names", shorten_names),
+)
+"""Passes as lossless as the others, for the end: after them weights are no longer where and what they were.
+
+What chooses encodings for weights runs these on what it made, with ``strip(model, FINISHING)``.
 """
 
 WITHIN_ROUNDING: tuple[tuple[str, Pass], ...] = (*LOSSLESS, ("batch norms", fold_batch_norm))
