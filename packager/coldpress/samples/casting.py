@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-__all__ = ["cast", "composite", "tensor"]
+__all__ = ["cast", "composite", "numpy_dtype", "tensor"]
 
 
 def composite(value: Any, port: Port, where: str) -> Any:
@@ -76,7 +76,7 @@ def cast(array: "Array", port: Port, where: str) -> "Array":
         if array.dtype.kind not in "US":
             raise wrong
         return np.asarray(array.astype(str).astype(object))
-    dtype = _numpy_dtype(port)
+    dtype = numpy_dtype(port)
     if array.dtype == dtype:
         return array
     if dtype.kind in "iu":
@@ -98,7 +98,8 @@ def cast(array: "Array", port: Port, where: str) -> "Array":
     return result
 
 
-def _numpy_dtype(port: Port) -> Any:
+def numpy_dtype(port: Port) -> Any:
+    """Return the numpy dtype of a tensor input; of ``ml_dtypes`` where numpy has none."""
     import numpy as np
 
     if port.numpy in np.sctypeDict:

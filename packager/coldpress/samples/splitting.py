@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from coldpress.errors import SamplesError
+from coldpress.samples.casting import cast, composite, tensor
 from coldpress.signature import Port, Signature
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-__all__ = ["check_shape", "split", "symbol"]
+__all__ = ["check_shape", "single", "split", "symbol"]
 
 
 def symbol(port: Port, axis: int) -> str | None:
@@ -33,6 +34,23 @@ def check_shape(array: "Array", port: Port, where: str) -> None:
     """Raise ``SamplesError`` when an array's rank or fixed dimensions are not the input's."""
     if not _fits(array, port):
         raise SamplesError(f"{where}: input {port.name!r} has shape {list(array.shape)}; expected {port.expected}")
+
+
+def single(value: Any, port: Port, where: str) -> Any:
+    """Return one request's value of an input, from nested lists or an array, with or without its batch dimension.
+
+    Raises:
+        SamplesError: It is not of the input's kind, element type or shape; ``where`` begins the message.
+    """
+    import numpy as np
+
+    if port.kind != "tensor":
+        return composite(value, port, where)
+    array = cast(value, port, where) if isinstance(value, np.ndarray) else tensor(value, port, where)
+    if port.shape and array.ndim == len(port.shape) - 1 and port.shape[0] in {1, None, symbol(port, 0)}:
+        array = array[np.newaxis]
+    check_shape(array, port, where)
+    return array
 
 
 def split(arrays: "Mapping[str, Array]", signature: Signature, where: str) -> tuple[dict[str, Any], ...]:

@@ -206,7 +206,7 @@ def test_missing_files_and_other_kinds_are_refused(tmp_path):
 
 
 def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("coldpress.samples.load.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("coldpress.samples.files.MAX_BYTES", 1 << 20)
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((1 << 20, 3), np.float32))
     assert (tmp_path / "bomb.npz").stat().st_size < 1 << 20
     with pytest.raises(SamplesError, match="unpacks to"):
