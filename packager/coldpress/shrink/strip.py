@@ -17,7 +17,7 @@ from coldpress.shrink.dedup_weights import dedup_weights
 from coldpress.shrink.documentation import drop_documentation
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.dropout import drop_dropouts
-from coldpress.shrink.fold_batch_norm import fold_batch_norm
+from coldpress.shrink.fold_affine import fold_affine
 from coldpress.shrink.fold_constants import fold_constants
 from coldpress.shrink.guard import Guard
 from coldpress.shrink.hoist_constants import hoist_constants
@@ -72,7 +72,7 @@ FINISHING: tuple[tuple[str, Pass], ...] = (
 What chooses encodings for weights runs these on what it made, with ``strip(model, FINISHING)``.
 """
 
-WITHIN_ROUNDING: tuple[tuple[str, Pass], ...] = (*LOSSLESS, ("batch norms", fold_batch_norm))
+WITHIN_ROUNDING: tuple[tuple[str, Pass], ...] = (*LOSSLESS, ("scales and shifts", fold_affine))
 """The lossless passes and the one that rounds; what it makes must be compared with the original on samples."""
 
 _MOST_ROUNDS = 4

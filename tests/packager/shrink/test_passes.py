@@ -10,7 +10,6 @@ from coldpress.shrink.dedup_weights import dedup_weights
 from coldpress.shrink.documentation import drop_documentation
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.dropout import drop_dropouts
-from coldpress.shrink.fold_batch_norm import fold_batch_norm
 from coldpress.shrink.fold_constants import fold_constants
 from coldpress.shrink.hoist_constants import hoist_constants
 from coldpress.shrink.identity import drop_identities
@@ -654,47 +653,3 @@ class TestTidying:
         w = helper.make_tensor("w", TensorProto.INT64, [3], [1, 2, 3])
         made = model([node("Cast", ["w"], ["f"], to=1), node("Add", ["x", "f"], ["y"])], weights=[w])
         assert run(pack_tensors, made)[0] == 0
-
-
-class TestBatchNorm:
-    def make(self, *, bias, training=0, groups=1):
-        rng = np.random.default_rng(0)
-        names = ["x", "w", *(["b"] if bias else [])]
-        channels = [tensor(n, rng.random(4) + 0.1) for n in ("scale", "shift", "mean", "var")]
-        return model(
-            [
-                node("Conv", names, ["c"], group=groups),
-                node(
-                    "BatchNormalization", ["c", "scale", "shift", "mean", "var"], ["n"],
-                    epsilon=1e-3, training_mode=training,
-                ),
-                node("Relu", ["n"], ["y"]),
-            ],
-            [value("x", (1, 4, 8, 8))],
-            [value("y", (1, 4, 6, 6))],
-            [
-                tensor("w", rng.normal(size=(4, 4 // groups, 3, 3))), tensor("b", rng.normal(size=4)), *channels
-            ],
-        )  # fmt: skip
-
-    @pytest.mark.parametrize("bias", [True, False])
-    @pytest.mark.parametrize("groups", [1, 2, 4])
-    def test_the_engine_folds_to_the_same_bits(self, bias, groups):
-        made = self.make(bias=bias, groups=groups)
-        draft = Draft(made)
-        assert fold_batch_norm(draft) == 1
-        after = draft.restore()
-        assert ops(after) == ["Conv", "Relu"]
-        feeds = {"x": np.random.default_rng(1).normal(size=(1, 4, 8, 8)).astype(np.float32)}
-        assert same_bits(answers(made, feeds), answers(after, feeds))
-        apart = answers(made, feeds, optimized=False)[0] - answers(after, feeds, optimized=False)[0]
-        assert np.abs(apart).max() < 1e-5
-
-    def test_training_mode_stays(self):
-        assert fold_batch_norm(Draft(self.make(bias=False, training=1))) == 0
-
-    def test_a_conv_read_elsewhere_stays(self):
-        made = self.make(bias=False)
-        made.graph.node.append(node("Neg", ["c"], ["z"]))
-        made.graph.output.add().CopyFrom(value("z", (1, 4, 6, 6)))
-        assert fold_batch_norm(Draft(made)) == 0
