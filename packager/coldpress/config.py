@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from coldpress.errors import ConfigError
+from coldpress.samples.options import SamplesOptions
 
 __all__ = [
     "DEFAULT_PASSES",
@@ -31,7 +32,7 @@ __all__ = [
     "load_config",
 ]
 
-_CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 Pass = Literal[
     "strip",
     "fp16-storage",
@@ -53,6 +54,15 @@ class Source(str):
     """Where samples come from: a path, or ``module:function``."""
 
     __slots__ = ()
+
+    @property
+    def is_function(self) -> bool:
+        """Whether this names a Python function and no file."""
+        return bool(_FUNCTION.fullmatch(self))
+
+    def within(self, folder: Path) -> "Source":
+        """Return a path relative to ``folder`` as one that can be used from anywhere else."""
+        return self if self.is_function else Source(folder / self)
 
 
 class Bytes(int):
@@ -89,7 +99,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class SamplesConfig:
+class SamplesConfig(SamplesOptions):
     """``[samples]``: real inputs, and how answers to them are judged.
 
     ``evaluation`` and ``calibration`` are each an ``.npz`` or ``.jsonl`` keyed by input name, a folder of images or WAV
@@ -100,6 +110,11 @@ class SamplesConfig:
     calibration: Source | None = None
     metric: str | None = None  # default: accuracy when there are labels, else cosine
     max_drop: float = field(default=0.01, metadata={"at_least": 0, "at_most": 1})  # what the drop's bound may be
+
+    @property
+    def options(self) -> SamplesOptions:
+        """How sources become requests."""
+        return SamplesOptions(**{f.name: getattr(self, f.name) for f in dataclasses.fields(SamplesOptions)})
 
 
 @dataclass(frozen=True)
@@ -239,6 +254,8 @@ def _value(hint: Any, value: Any, where: str, base: Path, limits: Mapping[str, i
         if value not in get_args(hint):
             raise ConfigError(f"`{where}` holds {value!r}; expected one of {', '.join(map(repr, get_args(hint)))}.")
         return value
+    if hint is Any:
+        return value
     if hint is Bytes:
         if (size := Bytes.read(value)) is None:
             raise ConfigError(f'`{where}` holds {value!r}; expected a size, such as 25000000, "25MB" or "24MiB".')
@@ -246,7 +263,7 @@ def _value(hint: Any, value: Any, where: str, base: Path, limits: Mapping[str, i
     if hint is Source:
         if not isinstance(value, str | Path) or not str(value):
             raise ConfigError(f'`{where}` holds {value!r}; expected a path, or "module:function".')
-        return Source(value if _CALLABLE.fullmatch(str(value)) else base / value)
+        return Source(value).within(base)
     if hint is Path:
         if not isinstance(value, str | Path) or not str(value):
             raise ConfigError(f"`{where}` holds {value!r}; expected a path.")
@@ -269,7 +286,7 @@ def _checked(config: Config) -> Config:
             f"`model.name` holds {name!r}; expected up to 64 letters, digits, `_`, `-` or `.`, a letter or digit first."
         )
     metric = config.samples.metric
-    if metric is not None and metric not in METRICS and not _CALLABLE.fullmatch(metric):
+    if metric is not None and metric not in METRICS and not _FUNCTION.fullmatch(metric):
         raise ConfigError(
             f'`samples.metric` holds {metric!r}; expected one of {", ".join(METRICS)}, or "module:function".'
         )

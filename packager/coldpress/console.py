@@ -2,11 +2,11 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-__all__ = ["emit_json", "emit_text", "progress", "say", "track"]
+__all__ = ["activity", "emit_json", "emit_text", "progress", "say", "track"]
 
 _Step = TypeVar("_Step")
 
@@ -53,3 +53,28 @@ def track(steps: Iterable[_Step], title: str, total: int) -> Iterator[_Step]:
 
     console = Console(stderr=True)
     yield from bar(steps, title, total, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def activity(title: str, limit_s: float) -> Iterator[Callable[[str], None]]:
+    """Show a long task of many steps: a bar of the time used of ``limit_s``, and what is being done now.
+
+    Yields a function that takes a line on what is being done. Where stderr is no terminal only the end is told.
+    """
+    import time  # noqa: PLC0415  (kept off the import path of `coldpress --help`)
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
+    started = time.perf_counter()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(title, total=limit_s)
+
+        def tell(line: str) -> None:
+            used = min(time.perf_counter() - started, limit_s)
+            bars.update(task, description=f"{title}: {line}".replace("[", "\\["), completed=used)
+
+        yield tell
+    console.print(f"[green]✓[/green] {title} [dim]{time.perf_counter() - started:.1f} s[/dim]", highlight=False)

@@ -6,6 +6,7 @@
     ├── ConfigError      coldpress.toml, or a flag, holds something impossible
     ├── ModelError       the model cannot be read, checked or run
     ├── SamplesError     the samples do not match the model's inputs
+    ├── ShrinkError      no model is both right and within the budget
     ├── ResolveError     a wheel for the target cannot be had, or its hash is not the pinned one
     ├── CacheError       the folder for downloads cannot be made; an OSError too, for what does without it
     ├── BundleError      the bundle could not be built or written
@@ -27,6 +28,7 @@ __all__ = [
     "PackError",
     "ResolveError",
     "SamplesError",
+    "ShrinkError",
     "TemplateError",
     "VerifyError",
 ]
@@ -46,6 +48,10 @@ class ModelError(PackError):
 
 class SamplesError(PackError):
     """The samples do not match the model's inputs."""
+
+
+class ShrinkError(PackError):
+    """No model is both right and within the budget."""
 
 
 class ResolveError(PackError):

@@ -22,21 +22,25 @@ from coldpress.console import progress
 from coldpress.fit.limits import provider
 from coldpress.fit.sizes import measure_sizes
 from coldpress.fit.verdict import Fit, check_fit
-from coldpress.forms.choose import Choice, choose_form
+from coldpress.forms.choose import GROWTH_BYTES, Choice, choose_form
 from coldpress.interpreters import find_interpreter
 from coldpress.model.engine_check import check_opens, foreign_locales
 from coldpress.model.files import model_bytes, read_model
 from coldpress.plan import Plan
 from coldpress.publish import publish
-from coldpress.quality import Quality, measure_quality
 from coldpress.reference import Reference
-from coldpress.samples.load import load_samples
-from coldpress.samples.synthesis import synthesize
 from coldpress.samples.warmup import warmup_record
-from coldpress.shrink.lossless import shrink
+from coldpress.search.account import Shrunk
+from coldpress.search.inputs import gather_samples
+from coldpress.search.shrinker import shrink
+from coldpress.shrink.lossless import strip_exactly
 from coldpress_runtime.manifest import Manifest
 
 __all__ = ["Packed", "execute"]
+
+
+WORTH_BYTES = 1_000_000
+"""Weights are encoded where that saves at least so much: beside the runtime's 30 MB, less shows in no start."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,7 @@ class Packed:
     plan: Plan
     archive: Archive | None
     fit: Fit
-    shrink: Mapping[str, Any]
-    quality: Quality
+    shrunk: Shrunk
     choice: Choice
     verification: Verification | None
     tree: Tree
@@ -71,8 +74,8 @@ class Packed:
                 "code_sha256": self.archive.code_sha256 if self.archive else None,
             },
             "fit": self.fit.to_json(),
-            "shrink": dict(self.shrink),
-            "quality": dataclasses.asdict(self.quality),
+            "shrink": dict(self.shrunk.record),
+            "quality": dict(self.shrunk.quality),
             "form": self.choice.to_json(),
             "verification": self.verification.to_json() if self.verification else None,
             "bytecode": {"python": self.tree.bytecode.python, "files": self.tree.bytecode.files},
@@ -99,21 +102,23 @@ def _build(plan: Plan, work: Path) -> Packed:
         original = read_model(plan.model)
         check_opens(original, plan.model)
         reference = Reference(plan.model)
-    if plan.evaluation is not None:
-        samples = load_samples(plan.evaluation, reference.signature)
-    else:
-        with progress("find an input that the model runs on"):
-            samples = synthesize(reference)
-    shrunk = shrink(plan, original, reference, samples, work / "shrunk" / "model.onnx")
-    quality = Quality()
-    if plan.evaluation is not None:
-        after = Reference(shrunk.path)
-        quality = measure_quality(
-            samples.requests, samples.labels, reference.run, after.run, plan.metric, reference.drawn
-        )
-        quality.check(plan.model.name)
+    samples, calibration = gather_samples(plan.shrink, reference)
+    wanted = "strip" in plan.shrink.passes
+    stripped = strip_exactly(plan.model, original, reference, samples, work / "stripped.onnx", wanted=wanted)
     with progress(f"get ONNX Runtime for {plan.architecture}"):
         engine = engine_library(plan.python, plan.architecture, cache_dir("wheels"))
+    shrunk = shrink(
+        plan.shrink,
+        plan.model,
+        stripped,
+        reference,
+        samples,
+        calibration,
+        engine,
+        work,
+        worth_bytes=WORTH_BYTES,
+    )
+    yardstick = reference if shrunk.exact else Reference(shrunk.path)
     packages: tuple[Wheel, ...] = ()
     if plan.requirements:
         with progress("resolve what the hooks import"):
@@ -124,13 +129,14 @@ def _build(plan: Plan, work: Path) -> Packed:
     with progress("measure in which form the model starts soonest"):
         choice = choose_form(
             shrunk.path,
-            reference,
+            yardstick,
             samples,
             engine=engine,
             architecture=plan.architecture,
             threads=plan.threads,
             work=work / "forms",
             wanted=plan.form or ("onnx" if hopeless else None),
+            growth_bytes=GROWTH_BYTES if shrunk.exact else 0,
         )
     if hopeless and plan.form is None:
         choice = dataclasses.replace(choice, note="The model alone is over the limit: no other form was tried.")
@@ -152,7 +158,7 @@ def _build(plan: Plan, work: Path) -> Packed:
         with progress("zip it"):
             archive = write_zip(tree.folder, work / "function.zip")
         with progress("start the zip in an empty environment and compare its answers"):
-            verified = verify(tree_plan, tree, archive, reference, samples)
+            verified = verify(tree_plan, tree, archive, yardstick, samples)
         tree, archive, verification = verified.tree, verified.archive, verified.verification
         fit = _fit(plan, archive.path)
     notes = [*samples.assumed, *shrunk.notes, choice.note]
@@ -163,7 +169,7 @@ def _build(plan: Plan, work: Path) -> Packed:
         )
     if tree.bytecode.interpreter is None:
         notes.append(tree.bytecode.note)
-    return Packed(plan, archive, fit, shrunk.record, quality, choice, verification, tree, tuple(filter(None, notes)))
+    return Packed(plan, archive, fit, shrunk, choice, verification, tree, tuple(filter(None, notes)))
 
 
 def _packages(plan: Plan) -> tuple[Wheel, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 from coldpress.config import NAME, Config
 from coldpress.errors import ConfigError
 from coldpress.render.aws import AwsValues
+from coldpress.search.task import Task, make_task
 
 __all__ = ["REPORT", "Plan", "make_plan"]
 
@@ -30,9 +31,7 @@ class Plan:
     architecture: str
     memory_mb: int
     timeout_s: int
-    passes: tuple[str, ...]
-    evaluation: Path | None
-    metric: str | None
+    shrink: Task
     hooks: Path | None
     requirements: tuple[str, ...]
     form: str | None
@@ -40,8 +39,8 @@ class Plan:
 
     @property
     def threads(self) -> int:
-        """One thread a whole vCPU; Lambda gives one vCPU a 1,769 MB of memory."""
-        return max(1, self.memory_mb // 1769)
+        """One thread a whole vCPU."""
+        return self.shrink.threads
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -77,9 +76,7 @@ def make_plan(config: Config, target: str, out: Path | None, form: str | None = 
         architecture=function.architecture,
         memory_mb=function.memory_mb,
         timeout_s=function.timeout_s,
-        passes=tuple(config.shrink.allow),
-        evaluation=config.samples.evaluation,
-        metric=config.samples.metric,
+        shrink=make_task(config),
         hooks=function.hooks,
         requirements=function.requirements,
         form=form,
@@ -88,12 +85,9 @@ def make_plan(config: Config, target: str, out: Path | None, form: str | None = 
 
 
 def _check_files(config: Config) -> None:
-    samples = config.samples
-    for what, path in (("samples", samples.evaluation), ("hooks", config.function.hooks)):
-        if path is not None and not path.is_file():
-            raise ConfigError(f"There is no file {path}, which is named as the {what}; check the path.")
-    if samples.metric and samples.evaluation is None:
-        raise ConfigError(f"The metric is {samples.metric}, and there are no samples to take it on; give --samples.")
+    hooks = config.function.hooks
+    if hooks is not None and not hooks.is_file():
+        raise ConfigError(f"There is no file {hooks}, which is named as the hooks; check the path.")
 
 
 def _aws_values(config: Config, name: str) -> AwsValues:

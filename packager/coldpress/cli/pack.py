@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coldpress.config import Config, load_config
+from coldpress.cli.flags import FUNCTION, SAMPLES, SHRINK, Flag, add_flags, read_config
 from coldpress.console import emit_json, say
 from coldpress.plan import make_plan
 
@@ -13,20 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-# Flag, the setting it lays over, and how to read and explain it.
-FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+FLAGS: tuple[Flag, ...] = (
     ("--name", "model.name", {"help": "name in the URL: /v2/models/NAME/infer (the file's name)"}),
-    ("--samples", "samples.evaluation", {"type": Path, "help": "real inputs, .npz or .jsonl keyed by input name"}),
-    ("--metric", "samples.metric", {"help": "accuracy or cosine"}),
-    ("--python", "function.python", {"help": "the function's Python: 3.12, 3.13 or 3.14 (3.13)"}),
-    ("--architecture", "function.architecture", {"help": "x86_64 or arm64 (x86_64)"}),
-    ("--memory-mb", "function.memory_mb", {"type": int, "help": "the function's memory (1024)"}),
-    ("--timeout-s", "function.timeout_s", {"type": int, "help": "longest answer in seconds (30)"}),
-    ("--hooks", "function.hooks", {"type": Path, "help": "Python file with preprocess and postprocess"}),
-    ("--requirement", "function.requirements", {"action": "append", "help": "a package that the hooks import"}),
+    *SAMPLES,
+    *SHRINK,
+    *FUNCTION,
     ("--auth", "targets.aws.auth", {"help": "who may call: iam, jwt, key or none (iam)"}),
 )
-
 
 MOST_NOTES = 12
 """Notes shown to people: a model with many inputs makes one for each."""
@@ -42,14 +35,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--form", help="ship this form of the model instead of measuring which is best")
     parser.add_argument("--no-strip", action="store_true", help="ship the model's graph as it is")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
-    for flag, _, options in FLAGS:
-        parser.add_argument(flag, **options)
+    add_flags(parser, FLAGS)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Pack; 0 when the folder is there and verified, 1 when the model does not fit its target."""
-    plan = make_plan(_config(args), args.target, args.out, args.form)
+    settings: dict[str, Any] = {"model__source": args.model}
+    if args.no_strip:
+        settings["shrink__allow"] = []
+    plan = make_plan(read_config(args, FLAGS, **settings), args.target, args.out, args.form)
     if args.dry_run:
         emit_json(plan.to_json())
         return 0
@@ -63,23 +58,8 @@ def run(args: argparse.Namespace) -> int:
     return 0 if packed.fit.verdict == "fits" else 1
 
 
-def _config(args: argparse.Namespace) -> Config:
-    """Flags over the file over the defaults."""
-    flags = {setting: getattr(args, flag[2:].replace("-", "_")) for flag, setting, _ in FLAGS}
-    flags["model.source"] = args.model
-    if args.no_strip:
-        flags["shrink.allow"] = []
-    file = args.config or (Path("coldpress.toml") if Path("coldpress.toml").is_file() else None)
-    return load_config(file, {key: value if value is None else _usable(value) for key, value in flags.items()})
-
-
-def _usable(value: Any) -> Any:
-    """Make a path given as a flag absolute, so that it is not taken as relative to the settings file."""
-    return value.absolute() if isinstance(value, Path) else value
-
-
 def _show(packed: "Packed") -> None:
-    fit, shrink = packed.fit, packed.shrink
+    fit, shrink = packed.fit, packed.shrunk.record
     notes = (*packed.notes, *(packed.verification.notes if packed.verification else ()))
     for note in notes[:MOST_NOTES]:
         say(f"  note: {note}")

@@ -31,11 +31,11 @@ SLOWER = 1.15
 HEAVIER = 1.10
 """Peak memory may be this many times the plain file's."""
 GROWTH_BYTES = 16 * 1024 * 1024
-"""No form may ship more bytes than this beyond the plain file, its stand-in for other CPUs included."""
+"""What a form may ship beyond the plain file of a model whose weights are as they were."""
 MS_PER_MB = 1.0
 """What a further MB in the bundle must save at a cold start: reading it at 1 GB/s costs as much."""
 _SLACK_MS, _SLACK_MB = 0.05, 4.0
-_RULES = (MARGIN, LEAST_MS, SLOWER, HEAVIER, GROWTH_BYTES, MS_PER_MB, _SLACK_MS, _SLACK_MB)
+_RULES = (MARGIN, LEAST_MS, SLOWER, HEAVIER, MS_PER_MB, _SLACK_MS, _SLACK_MB)
 _ROUNDS = (3, 7)
 _CHECKED = 4
 _WARM_MS = 60.0
@@ -62,6 +62,7 @@ def choose_form(
     work: Path,
     wanted: str | None = None,
     budget_s: float = 3.0,
+    growth_bytes: int = GROWTH_BYTES,
 ) -> Choice:
     """Build, check and measure the forms of ``model``, and choose one.
 
@@ -75,6 +76,7 @@ def choose_form(
         work: Folder for the files built; the choice refers to them.
         wanted: Take this form and measure nothing.
         budget_s: Seconds for the timed rounds; there are at least three, however long they take.
+        growth_bytes: No form may ship more bytes than this beyond the plain file, its stand-in for other CPUs included.
 
     Raises:
         ConfigError: ``wanted`` is no form.
@@ -85,14 +87,14 @@ def choose_form(
     if not host_runs(architecture):
         return _untried(model, architecture, threads, engine.path, work, wanted)
     requests = samples.requests[:_CHECKED]
-    key = choice_key(model, reference.model, requests, (engine.sha256, threads, wanted, *_RULES))
+    key = choice_key(model, reference.model, requests, (engine.sha256, threads, wanted, growth_bytes, *_RULES))
     if (choice := read_choice(key, model)) is None:
         names = FORMS if wanted is None else ("onnx", wanted)
         forms = build_forms(model, work, names, threads=threads, library=engine.path)
         tried = _check(forms, reference, requests, engine.path)
         if wanted is None:
             _measure([t for t in tried if not t.refused], requests[:1], engine.path, budget_s)
-            choice = _choice(tried, _best(tried))
+            choice = _choice(tried, _best(tried, growth_bytes))
         else:
             choice = _wanted(tried, wanted)
         write_choice(key, choice, model)
@@ -166,21 +168,21 @@ def _measure(tried: list[_Tried], requests: Sequence[Any], library: Path, budget
         done += 1
 
 
-def _best(tried: list[_Tried]) -> _Tried:
+def _best(tried: list[_Tried], growth_bytes: int) -> _Tried:
     """Choose by the time of a cold start, within the limits on bytes, warm time and memory."""
     plain = tried[0]
     portable = [entry for entry in tried if not entry.refused and not entry.form.cpu]
-    stand_in = _fastest(plain, portable)
+    stand_in = _fastest(plain, portable, growth_bytes)
     for entry in tried:
         if entry.form.cpu:
             entry.stand_in = stand_in
-    return _fastest(plain, [entry for entry in tried if not entry.refused])
+    return _fastest(plain, [entry for entry in tried if not entry.refused], growth_bytes)
 
 
-def _fastest(plain: _Tried, entries: list[_Tried]) -> _Tried:
+def _fastest(plain: _Tried, entries: list[_Tried], growth_bytes: int) -> _Tried:
     """Return the simplest of the forms that start about as quickly as the quickest one."""
     for entry in entries:
-        entry.reason = _objection(plain, entry)
+        entry.reason = _objection(plain, entry, growth_bytes)
     fit = [entry for entry in entries if not entry.reason]
     quickest = min(fit, key=lambda entry: entry.least("cold_ms"))
     bar = quickest.least("cold_ms")
@@ -193,7 +195,7 @@ def _fastest(plain: _Tried, entries: list[_Tried]) -> _Tried:
     return chosen
 
 
-def _objection(plain: _Tried, entry: _Tried) -> str:
+def _objection(plain: _Tried, entry: _Tried, growth_bytes: int) -> str:
     """Say which limit a form breaks against the plain one, if any."""
     if entry is plain:
         return ""
@@ -201,8 +203,8 @@ def _objection(plain: _Tried, entry: _Tried) -> str:
     gain = plain.least("cold_ms") - entry.least("cold_ms")
     if gain <= 0:
         return "it starts later"
-    if extra > GROWTH_BYTES:
-        return f"it needs {extra / 1e6:.1f} MB more, over {GROWTH_BYTES / 1e6:.1f} MB"
+    if extra > growth_bytes:
+        return f"it needs {extra / 1e6:.1f} MB more, over {growth_bytes / 1e6:.1f} MB"
     if extra > 0 and gain < extra / 1e6 * MS_PER_MB:
         return f"it saves {gain:.1f} ms for {extra / 1e6:.1f} MB more, under {MS_PER_MB:g} ms a MB"
     if entry.least("warm_ms") > plain.least("warm_ms") * SLOWER + _SLACK_MS:

@@ -6,7 +6,6 @@ step has seen. What was found stands whenever the search ends: at its limit, at 
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-import numpy as np
 from onnx import ModelProto
 
 from coldpress.errors import ModelError, SamplesError
@@ -45,7 +44,6 @@ class Search:
         limits: Of these the search keeps ``max_bytes`` and ``max_drop`` in sight.
         clock: When to stop.
         tell: Gets a line on what is being tried.
-        grams: Gives, for a model, the sum of x xᵀ over the inputs of each weight that is multiplied with.
     """
 
     def __init__(
@@ -57,7 +55,6 @@ class Search:
         limits: Limits,
         clock: Clock,
         tell: Callable[[str], None],
-        grams: Callable[[ModelProto], Mapping[str, np.ndarray]],
     ) -> None:
         self._model = model
         self._trials = trials
@@ -66,7 +63,6 @@ class Search:
         self._limits = limits
         self._clock = clock
         self._tell = tell
-        self._grams = grams
 
     def run(self) -> str:
         """Search until done; return why it ended early, or nothing."""
@@ -86,7 +82,7 @@ class Search:
                 self._trials.judge(base, family, choice)
         if {"int4", "int4-storage"} & set(self._allowed):
             self._tell("watch what weights are multiplied with")
-            base = Base(base.recipe, Workbench(self._model, self._grams(self._model)))
+            base = Base(base.recipe, Workbench(self._model, self._calibration.grams(self._model)))
         for style in STYLES:
             if style.serves(base.bench.sites, self._allowed):
                 self._walk(base, style)

@@ -53,8 +53,10 @@ def nearest(candidates: Sequence[Candidate], max_bytes: int) -> Candidate | None
 
 
 def _warm_ms(candidate: Candidate) -> float:
-    return candidate.verdict.warm_ms if candidate.verdict else float("inf")
+    figures = candidate.verdict.figures if candidate.verdict else None
+    return float("inf") if figures is None or figures.warm_ms is None else figures.warm_ms
 
 
 def _peak_mb(candidate: Candidate) -> float:
-    return candidate.verdict.peak_mb if candidate.verdict else float("inf")
+    figures = candidate.verdict.figures if candidate.verdict else None
+    return float("inf") if figures is None or figures.peak_mb is None else figures.peak_mb

@@ -1,4 +1,4 @@
-"""The lossless step of a pack: strip the model, and keep the result only when every answer stays what it was."""
+"""The lossless step: strip the model, and keep the result only when every answer stays what it was."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,54 +10,72 @@ from onnx import ModelProto
 from coldpress.console import progress
 from coldpress.errors import ModelError, SamplesError
 from coldpress.model.files import model_bytes, write_model
-from coldpress.plan import Plan
 from coldpress.reference import Difference, Reference, compare_outputs
 from coldpress.samples.load import SampleSet
-from coldpress.shrink.strip import strip
+from coldpress.shrink.strip import Step, strip
 
-__all__ = ["Shrunk", "shrink"]
+__all__ = ["Stripped", "strip_exactly"]
 
 COMPARED = 16
-"""Requests on which answers are compared here; the finished bundle is compared again."""
+"""Requests on which answers are compared here; the gate, and the finished bundle, compare again."""
 
 
 @dataclass(frozen=True)
-class Shrunk:
-    """The model after the lossless passes, and what the report says of them."""
+class Stripped:
+    """The model after the lossless passes, or as it came.
 
+    Attributes:
+        model: In memory.
+        path: On disk.
+        bytes: Of the file.
+        steps: What each pass did.
+        why_not: Why the passes were undone, all of them; empty when they were kept.
+        kept: Whether ``model`` is the stripped one.
+    """
+
+    model: ModelProto
     path: Path
-    record: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
+    bytes: int
+    steps: tuple[Step, ...]
+    why_not: str = ""
+    kept: bool = True
+
+    @property
+    def recipe(self) -> tuple[str, ...]:
+        """The words of ``[shrink] allow`` that made it."""
+        return ("strip",) if self.kept else ()
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return what reports say of the steps."""
+        return {"steps": [step.to_json() for step in self.steps], "why_not": self.why_not}
 
 
-def shrink(plan: Plan, original: ModelProto, reference: Reference, samples: SampleSet, path: Path) -> Shrunk:
-    """Write the smallest model that the allowed passes give and that answers like the original, bit for bit.
+def strip_exactly(
+    source: Path, original: ModelProto, reference: Reference, samples: SampleSet, path: Path, *, wanted: bool
+) -> Stripped:
+    """Write the model that the lossless passes give, if it answers like the original, bit for bit; else the original.
 
     Args:
-        plan: Says which passes may run.
-        original: The model as read from ``plan.model``.
+        source: The original's file.
+        original: The model as read from it.
         reference: The original file, open in the plain binding.
         samples: Requests to compare answers on; a few are taken.
-        path: Where the model goes; the original goes there when no pass is accepted.
+        path: Where the model goes.
+        wanted: False to leave the model as it is.
     """
-    size = model_bytes(plan.model)
-    candidates: list[dict[str, Any]] = []
-    if "strip" in plan.passes:
+    size = model_bytes(source)
+    steps: tuple[Step, ...] = ()
+    why_not = ""
+    if wanted:
         with progress("strip what no answer needs"):
             result = strip(original)
             write_model(result.model, path)
             why_not = _why_not(reference, path, samples, size)
-        stripped = model_bytes(path)
-        steps = [step.to_json() for step in result.steps]
-        candidate = {"recipe": ["strip"], "bytes": stripped, "accepted": not why_not, "why_not": why_not}
-        candidates = [candidate | {"steps": steps}]
-        record = {"recipe": ["strip"], "original_bytes": size, "shrunk_bytes": stripped, "candidates": candidates}
+        steps = result.steps
         if not why_not:
-            return Shrunk(path, record)
+            return Stripped(result.model, path, model_bytes(path), steps)
     write_model(original, path)
-    record = {"recipe": [], "original_bytes": size, "shrunk_bytes": size, "candidates": candidates}
-    notes = tuple(f"Strip was left out: {c['why_not']}." for c in candidates)
-    return Shrunk(path, record, notes)
+    return Stripped(original, path, size, steps, why_not, kept=False)
 
 
 def _why_not(reference: Reference, path: Path, samples: SampleSet, size: int) -> str:

@@ -1,0 +1,93 @@
+"""What a shrink says of itself: the model that ships, every candidate, and why nothing was gained where nothing was."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coldpress.encodings.sites import find_sites
+from coldpress.model.weights import iter_weights
+from coldpress.search.candidate import Candidate
+from coldpress.search.selection import LEAST_GAIN
+from coldpress.shrink.draft import Draft
+from coldpress.shrink.lossless import Stripped
+
+__all__ = ["EXACT", "Shrunk", "nothing_to_gain", "result"]
+
+EXACT = "strip"
+"""The name of the candidate that answers like the original, bit for bit."""
+_STORED = 0.25
+"""The share of its bytes that a float weight needs at 8 bits."""
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """The model that ships, and the account of how it was found.
+
+    Attributes:
+        path: The file.
+        record: ``recipe``, ``original_bytes``, ``shrunk_bytes``, ``candidates`` and ``strip``, as reports hold it.
+        quality: What the gate said of the model that ships: ``metric``, ``original``, ``shrunk``, ``samples``,
+            ``verdict`` and more.
+        notes: What a user should know.
+    """
+
+    path: Path
+    record: Mapping[str, Any]
+    quality: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether answers are the original's, bit for bit."""
+        return not set(self.record["recipe"]) - {"strip"}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record and the quality, as commands print them."""
+        return {**self.record, "quality": dict(self.quality), "notes": list(self.notes)}
+
+
+def result(
+    chosen: Candidate,
+    candidates: Sequence[Candidate],
+    original_bytes: int,
+    stripped: Stripped,
+    notes: Sequence[str],
+) -> Shrunk:
+    """Put together what is said of a shrink that ended with ``chosen``."""
+    record = {
+        "recipe": list(chosen.recipe),
+        "original_bytes": original_bytes,
+        "shrunk_bytes": chosen.bytes,
+        "candidates": [candidate.to_json(chosen.name) for candidate in candidates],
+        "strip": stripped.to_json(),
+    }
+    quality = {"metric": None, "original": None, "shrunk": None, "samples": 0, "verdict": "unmeasured"}
+    if chosen.verdict is not None:
+        quality = chosen.verdict.to_json()
+    held_back = f"Strip was left out: {stripped.why_not}." if stripped.why_not else ""
+    return Shrunk(chosen.path, record, quality, tuple(filter(None, (*notes, held_back))))
+
+
+def nothing_to_gain(stripped: Stripped, worth_bytes: int) -> str:
+    """Say why no encoding can make this model smaller by ``worth_bytes`` and by a share worth having, or nothing."""
+    weights = list(iter_weights(stripped.model))
+    if any(weight.external for weight, _ in weights):
+        return (
+            "The model's weights are too large for one ONNX file, and stay outside it as they are; "
+            "only lossless passes were tried."
+        )
+    most = int(sum(site.nbytes for site in find_sites(Draft(stripped.model))) * (1 - _STORED))
+    if most < LEAST_GAIN * stripped.bytes:
+        sizes: Counter[str] = Counter()
+        for weight, _ in weights:
+            sizes[f"{weight.dtype} {weight.place} read by {weight.used_by or 'nothing'}"] += weight.bytes
+        where = ", ".join(f"{size:,} bytes of {what}" for what, size in sizes.most_common(2)) or "no weights"
+        return f"Nothing was encoded: the model holds {where}, which no encoding makes smaller."
+    if most < worth_bytes:
+        return (
+            f"Nothing was encoded: at most {most:,} bytes of the model's {stripped.bytes:,} could be saved, "
+            "which no start of the function would show."
+        )
+    return ""

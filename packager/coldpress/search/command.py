@@ -1,0 +1,88 @@
+"""``coldpress shrink`` by itself: a model in, a smaller model and its report out, nothing half-written."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from coldpress.bundle.swap import fresh_file
+from coldpress.bundle.wheels import engine_library
+from coldpress.cache import cache_dir
+from coldpress.config import Config
+from coldpress.console import progress
+from coldpress.errors import ConfigError
+from coldpress.model.engine_check import check_opens
+from coldpress.model.files import model_files, read_model, write_model
+from coldpress.reference import Reference
+from coldpress.search.account import Shrunk
+from coldpress.search.inputs import gather_samples
+from coldpress.search.shrinker import shrink
+from coldpress.search.task import Task, make_task
+from coldpress.shrink.lossless import strip_exactly
+
+__all__ = ["ShrinkPlan", "execute", "make_plan"]
+
+
+@dataclass(frozen=True)
+class ShrinkPlan:
+    """What ``coldpress shrink`` is going to do. ``report`` None writes none."""
+
+    model: Path
+    out: Path
+    report: Path | None
+    python: str
+    task: Task
+
+
+def make_plan(config: Config, out: Path | None, report: Path | None) -> ShrinkPlan:
+    """Decide everything that can be decided without opening the model.
+
+    Raises:
+        ConfigError: No model is named, or a file that is read would be written over.
+    """
+    model = config.model.source
+    if model is None:
+        raise ConfigError("No model is named; give one (`coldpress shrink model.onnx`) or set `model.source`.")
+    out = out or model.with_name(f"{model.stem}.small.onnx")
+    task = make_task(config)
+    inputs = [model, *(Path(source) for source in (task.evaluation, task.calibration) if source)]
+    for file in filter(None, (out, report)):
+        if file.is_dir():
+            raise ConfigError(f"{file} is a folder; name a file to write.")
+        if any(file.resolve() == given.resolve() for given in inputs):
+            raise ConfigError(f"{file} is read, and would be written over; choose another name with -o.")
+    return ShrinkPlan(model, out, report, config.function.python, task)
+
+
+def execute(plan: ShrinkPlan) -> Shrunk:
+    """Carry out ``plan``; ``plan.out`` is written at the very end.
+
+    Raises:
+        PackError: Of the class that says at which step it stopped.
+    """
+    task = plan.task
+    with tempfile.TemporaryDirectory(prefix="coldpress-") as scratch:
+        work = Path(scratch)
+        with progress(f"read {plan.model.name}"):
+            original = read_model(plan.model)
+            check_opens(original, plan.model)
+            reference = Reference(plan.model)
+        samples, calibration = gather_samples(task, reference)
+        stripped = strip_exactly(
+            plan.model, original, reference, samples, work / "stripped.onnx", wanted="strip" in task.passes
+        )
+        with progress(f"get ONNX Runtime for {task.architecture}"):
+            engine = engine_library(plan.python, task.architecture, cache_dir("wheels"))
+        shrunk = shrink(task, plan.model, stripped, reference, samples, calibration, engine, work)
+        with progress(f"write {plan.out}"):
+            _write(shrunk.path, plan.out)
+    return replace(shrunk, path=plan.out)
+
+
+def _write(model: Path, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if len(model_files(model)) > 1:
+        write_model(read_model(model), out)
+        return
+    with fresh_file(out) as new:
+        shutil.copyfile(model, new)

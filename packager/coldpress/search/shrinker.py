@@ -1,0 +1,171 @@
+"""The road of a shrink: strip, search under the gate, choose; and what is said where nothing can be gained."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from onnx import ModelProto
+
+from coldpress.bundle.wheels import Engine
+from coldpress.console import activity, progress
+from coldpress.errors import ModelError, SamplesError, ShrinkError
+from coldpress.gate.gate import Gate, Limits
+from coldpress.gate.metrics import resolve_metric
+from coldpress.model.files import model_bytes, write_model
+from coldpress.reference import Reference
+from coldpress.samples.partition import split_samples
+from coldpress.samples.sample_set import SampleSet
+from coldpress.samples.states import answers
+from coldpress.search.account import EXACT, Shrunk, nothing_to_gain, result
+from coldpress.search.calibration import Calibration
+from coldpress.search.candidate import Candidate
+from coldpress.search.clock import Clock
+from coldpress.search.kept import read_result, result_key, write_result
+from coldpress.search.loss import answer_loss
+from coldpress.search.search import Search
+from coldpress.search.selection import LEAST_GAIN, best, nearest
+from coldpress.search.task import Task
+from coldpress.search.trials import Trials
+from coldpress.search.unmeasured import bounded_choices
+from coldpress.shrink.lossless import Stripped
+
+__all__ = ["shrink"]
+
+_ALIKE = 0.99
+"""Cosine with the original on made-up inputs below which a storage format is not even offered unmeasured."""
+
+
+def shrink(
+    task: Task,
+    source: Path,
+    stripped: Stripped,
+    reference: Reference,
+    samples: SampleSet,
+    calibration: SampleSet | None,
+    engine: Engine,
+    work: Path,
+    *,
+    worth_bytes: int = 0,
+) -> Shrunk:
+    """Find the smallest model that is still right.
+
+    Args:
+        task: What is asked.
+        source: The original's file.
+        stripped: The model after the lossless passes.
+        reference: The original, open in the plain binding.
+        samples: What the gate judges on; synthesised ones when the user gave none.
+        calibration: What steers the search; None when the user gave no samples.
+        engine: ONNX Runtime's library for the function.
+        work: Folder for candidates.
+        worth_bytes: Search only where at least so many bytes could be saved.
+
+    Raises:
+        ShrinkError: No model that is right is within ``task.max_bytes``.
+        SamplesError: The samples cannot tell right from wrong.
+    """
+    if task.evaluation is None:
+        return _unmeasured(task, source, stripped, reference, samples, work)
+    metric = resolve_metric(task.metric, samples.labels is not None)
+    reason = nothing_to_gain(stripped, worth_bytes) if task.lossy else ""
+    searched = task.lossy and not reason
+    if searched and calibration is None:
+        try:
+            calibration, samples = split_samples(samples)
+        except SamplesError as error:
+            searched, reason = False, f"Only lossless passes ran: {error}."
+    key = result_key(source, task, (samples, calibration), engine.sha256)
+    path = work / "chosen.onnx"
+    if searched and (kept := read_result(key, path)) is not None:
+        return Shrunk(path, kept["record"], kept["quality"], tuple(kept["notes"]))
+    limits = Limits(task.max_drop, task.max_slowdown, task.max_bytes, task.max_peak_mb)
+    with progress("answer the samples with the original"):
+        gate = Gate(
+            source,
+            samples,
+            metric,
+            limits,
+            library=engine.path,
+            threads=task.threads,
+            drawn=reference.drawn,
+            architecture=task.architecture,
+        )
+    steer = Calibration(reference, calibration or samples.head(0), metric, work, threads=os.cpu_count() or 1)
+    with activity("search for the smallest model that is right", task.time_limit_s) as tell:
+        clock = Clock(task.time_limit_s)
+        trials = Trials(gate, steer, clock, work, tell)
+        trials.judge_model(stripped.model, EXACT, stripped.recipe, {}, time.monotonic())
+        search = Search(stripped.model, trials, steer, task.passes, limits, clock, tell)
+        early = search.run() if searched else ""
+    chosen = best(trials.candidates, task.max_bytes)
+    if chosen is None:
+        _refuse(trials.candidates, task)
+    shrunk = result(chosen, trials.candidates, model_bytes(source), stripped, (reason, early))
+    if searched and not early:
+        write_result(key, shrunk.path, {"record": shrunk.record, "quality": shrunk.quality, "notes": shrunk.notes})
+    return shrunk
+
+
+def _refuse(candidates: Sequence[Candidate], task: Task) -> NoReturn:
+    """Say what comes nearest, when nothing is both right and within the limits.
+
+    Raises:
+        ShrinkError: Always.
+    """
+    smallest = min(candidates, key=lambda candidate: candidate.bytes)
+    if task.max_bytes is None:
+        raise ShrinkError(f"No model may stand in for the original, not even itself: {candidates[0].why_not}")
+    if (close := nearest(candidates, task.max_bytes)) is not None:
+        advice = f"the nearest that is right is {close.name} with {close.bytes:,} bytes: allow that, or a larger drop"
+    else:
+        advice = f"the smallest tried is {smallest.name} with {smallest.bytes:,} bytes: {smallest.why_not}"
+    raise ShrinkError(f"No model of at most {task.max_bytes:,} bytes is still right; {advice}")
+
+
+def _unmeasured(
+    task: Task, source: Path, stripped: Stripped, reference: Reference, samples: SampleSet, work: Path
+) -> Shrunk:
+    """Choose without samples: the lossless model, or, if that is allowed, the most faithful storage that fits."""
+    exact = Candidate(EXACT, stripped.recipe, stripped.path, stripped.bytes, 0.0)
+    candidates = [exact]
+    notes: list[str] = []
+    if task.lossy and task.allow_unmeasured:
+        with progress("store weights in fewer bits"):
+            before = list(answers(reference.run, samples))
+            for family, model in bounded_choices(stripped.model, task.passes).items():
+                candidates.append(_bounded(family, model, stripped, before, samples, reference, work))
+    elif task.lossy and not nothing_to_gain(stripped, 0):
+        notes.append("Only lossless passes ran: --samples lets more be tried, --allow-unmeasured without proof.")
+    offered = [candidate for candidate in candidates if not candidate.why_not]
+    lossy = [candidate for candidate in offered[1:] if candidate.bytes <= (1 - LEAST_GAIN) * exact.bytes]
+    within = [c for c in (*lossy, exact) if task.max_bytes is None or c.bytes <= task.max_bytes]
+    if not within:
+        _refuse(candidates, task)
+    chosen = within[0]
+    if chosen is not exact:
+        notes.append("No answer of the smaller model was measured; give --samples to have it proven.")
+    return result(chosen, candidates, model_bytes(source), stripped, notes)
+
+
+def _bounded(
+    family: str,
+    model: ModelProto,
+    stripped: Stripped,
+    before: Sequence[Mapping[str, Any]],
+    samples: SampleSet,
+    reference: Reference,
+    work: Path,
+) -> Candidate:
+    path = work / f"{family}.onnx"
+    write_model(model, path)
+    why_not, loss = "", None
+    try:
+        after = list(answers(Reference(path).run, samples))
+        loss = answer_loss(before, after, reference.drawn)
+        if loss > 2 * (1 - _ALIKE):
+            why_not = f"its answers to made-up inputs are far from the original's (relative error {loss:.2g})"
+    except (ModelError, SamplesError) as error:
+        why_not = str(error)
+    return Candidate(family, (*stripped.recipe, family), path, model_bytes(path), loss, why_not=why_not)
