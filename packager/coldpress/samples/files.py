@@ -105,6 +105,7 @@ def gathered(
 
     requests: list[Mapping[str, Any]] = []
     notes: dict[str, list[Any]] = {key: [] for key in notes_of(signature)}
+    size = 0
     for where, row in rows:
         request = dict(row)
         for key, values in notes.items():
@@ -112,13 +113,19 @@ def gathered(
                 values.append(request.pop(key))
         check_names(request, signature, where, optional)
         requests.append({p.name: single(request[p.name], p, where) for p in signature.inputs if p.name in request})
+        size += sum(getattr(value, "nbytes", 0) for value in requests[-1].values())
+        if size > MAX_BYTES:
+            raise SamplesError(f"{where}: the samples so far are over {MAX_BYTES:,} bytes; give fewer of them")
     if not requests:
         raise SamplesError(f"{origin} holds no samples; give at least one")
     for key, values in notes.items():
         if values and len(values) != len(requests):
             raise SamplesError(f"{origin}: {len(values)} of {len(requests)} samples have {key!r}; give all or none one")
-    labels, sequence = notes.get(LABEL), notes.get(SEQUENCE)
-    return SampleSet(tuple(requests), np.asarray(labels) if labels else None, origin, sequence=numbered(sequence or ()))
+    try:
+        labels = np.asarray(notes[LABEL]) if notes.get(LABEL) else None
+    except ValueError as error:
+        raise SamplesError(f"{origin}: the values of {LABEL!r} have different shapes; give alike ones") from error
+    return SampleSet(tuple(requests), labels, origin, sequence=numbered(notes.get(SEQUENCE, ())))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -46,7 +46,8 @@ def single(value: Any, port: Port, where: str) -> Any:
 
     if port.kind != "tensor":
         return composite(value, port, where)
-    array = cast(value, port, where) if isinstance(value, np.ndarray) else tensor(value, port, where)
+    plain = isinstance(value, np.ndarray) and value.dtype != object
+    array = cast(value, port, where) if plain else tensor(getattr(value, "tolist", lambda: value)(), port, where)
     if port.shape and array.ndim == len(port.shape) - 1 and port.shape[0] in {1, None, symbol(port, 0)}:
         array = array[np.newaxis]
     check_shape(array, port, where)
