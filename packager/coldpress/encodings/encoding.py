@@ -35,6 +35,7 @@ class Site:
         readers: Every node that reads it; a weight that is also a graph's output is no site.
         role: What all readers make of it; ``other`` when they differ.
         axis: The axis along which output channels lie, each with a scale of its own; None for one scale for all.
+        largest: The largest magnitude among its values, which are all finite.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Site:
     readers: tuple[Reader, ...]
     role: Role
     axis: int | None
+    largest: float = 1.0
 
     @property
     def elements(self) -> int:

@@ -1,0 +1,112 @@
+"""Few bits on disk: a weight stored as small codes and scales, which standard operators make float32 again.
+
+ONNX Runtime computes them while it opens the model (it does not fold DequantizeLinear, which would run at every
+request), so a request costs what it cost and takes no less memory. Any operator may read such a weight, at any opset
+from 7 on, in inner graphs too; with the engine's optimisations off the same nodes run at every request.
+"""
+
+import numpy as np
+from onnx import TensorProto
+
+from coldpress.encodings.blocks import blocks_of, channel_scale_shape, channels, from_channels
+from coldpress.encodings.clip import best_scales, levels_of, snap
+from coldpress.encodings.codebooks import PLANES, levels, pack, scale_codes, scale_table, unpack
+from coldpress.encodings.decoder import Decoder
+from coldpress.encodings.encoding import Encoded, Site
+from coldpress.encodings.row_storage import expand, planes_of, write_rows
+from coldpress.shrink.draft import Draft
+
+__all__ = ["BlockStorage", "Int8Storage"]
+
+
+class Int8Storage:
+    """``Mul(Cast(int8), scales)`` with one float32 scale an output channel: a quarter of the bytes."""
+
+    name = "int8-storage"
+    family = "int8-storage"
+
+    def refusal(self, site: Site) -> str:
+        """Say why not: it would not be smaller."""
+        return "" if self.nbytes(site) < site.nbytes else "it would not be smaller"
+
+    def nbytes(self, site: Site) -> int:
+        """Return one byte a value and four a channel."""
+        return site.elements + 4 * int(np.prod(channel_scale_shape(site), dtype=np.int64))
+
+    def encode(self, weight: np.ndarray, site: Site, gram: np.ndarray | None = None) -> Encoded:  # noqa: ARG002  (the interface)
+        """Round to the nearest of 256 steps a channel."""
+        groups = channels(site, weight)
+        scales = best_scales(groups, levels_of(8))
+        codes = from_channels(site, snap(groups, scales, levels_of(8)))
+        return Encoded({"codes": codes, "scales": scales.reshape(channel_scale_shape(site))})
+
+    def decode(self, encoded: Encoded, site: Site) -> np.ndarray:
+        """Return float32 of ``site.shape``."""
+        product: np.ndarray = encoded.parts["codes"].astype(np.float32) * encoded.parts["scales"]
+        return product.reshape(site.shape)
+
+    def write(self, draft: Draft, site: Site, encoded: Encoded) -> None:
+        """Put codes, scales, a Cast and a Mul in the weight's place."""
+        decoder = Decoder(draft, site.name)
+        codes = decoder.cast(decoder.constant(encoded.parts["codes"]), TensorProto.FLOAT)
+        decoder.node("Mul", codes, decoder.constant(encoded.parts["scales"]), output=site.name)
+        decoder.place()
+
+
+class BlockStorage:
+    """Codes of 4 or 6 bits for unequal levels, one byte of scale for each block, one float32 for the tensor.
+
+    With blocks of 32 that is 4.25 or 6.25 bits a value. A table that is only looked up in by rows stays packed in
+    memory, too: see ``row_storage``.
+    """
+
+    def __init__(self, bits: int, block: int = 32) -> None:
+        self.name = self.family = f"int{bits}-storage"
+        self._bits = bits
+        self._block = block
+
+    def refusal(self, site: Site) -> str:
+        """Say why not: a number of values that does not fill bytes."""
+        length = site.elements if site.role != "rows" else site.elements // max(1, site.shape[0])
+        together = 8 // min(PLANES[self._bits])
+        if length % together:
+            kind = "rows" if site.role == "rows" else "a tensor"
+            return f"{kind} of {length:,} values cannot be packed {together} to a byte"
+        return "" if self.nbytes(site) < site.nbytes else "it would not be smaller"
+
+    def nbytes(self, site: Site) -> int:
+        """Return the bytes of the codes, of a scale a block, and of the unit of the scales."""
+        blocks = blocks_of(site, self._block)
+        return site.elements * self._bits // 8 + int(np.prod(blocks.scales, dtype=np.int64)) + 4
+
+    def encode(self, weight: np.ndarray, site: Site, gram: np.ndarray | None = None) -> Encoded:  # noqa: ARG002  (the interface)
+        """Choose scales by the squared error, round them, and take the nearest level."""
+        blocks = blocks_of(site, self._block)
+        groups = blocks.groups(weight)
+        scales, unit = scale_codes(best_scales(groups, levels(self._bits)))
+        snapped = snap(groups, scale_table()[scales] * unit, levels(self._bits))
+        codes = np.searchsorted(levels(self._bits), snapped).astype(np.uint8)
+        planes = pack(blocks.whole(codes).reshape(-1), self._bits)
+        parts = {f"codes{number}": plane for number, plane in enumerate(planes)}
+        return Encoded(parts | {"scales": scales.reshape(blocks.scales), "unit": np.array(unit, np.float32)})
+
+    def decode(self, encoded: Encoded, site: Site) -> np.ndarray:
+        """Return float32 of ``site.shape``."""
+        blocks = blocks_of(site, self._block)
+        codes = unpack(planes_of(encoded), self._bits)
+        values = levels(self._bits)[codes].astype(np.float32).reshape(blocks.shape)
+        product: np.ndarray = values * (scale_table()[encoded.parts["scales"]] * encoded.parts["unit"])
+        return product.reshape(site.shape)
+
+    def write(self, draft: Draft, site: Site, encoded: Encoded) -> None:
+        """Put the parts and the nodes that expand them in the weight's place; behind the lookup, for a table."""
+        blocks = blocks_of(site, self._block)
+        if site.role == "rows":
+            write_rows(draft, site, encoded, self._bits, blocks)
+            return
+        decoder = Decoder(draft, site.name)
+        planes = [decoder.constant(plane) for plane in planes_of(encoded)]
+        scales, unit = decoder.constant(encoded.parts["scales"]), decoder.constant(encoded.parts["unit"])
+        expanded = expand(decoder, self._bits, planes, scales, unit, blocks.shape)
+        decoder.node("Reshape", expanded, decoder.integers(*site.shape), output=site.name)
+        decoder.place()

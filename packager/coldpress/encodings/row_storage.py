@@ -1,0 +1,87 @@
+"""Packed codes expanded in the graph, and tables that stay packed: rows are looked up first and expanded after.
+
+A table of 30,000 words that is expanded while the model is opened takes 47 MB and half the time to open it. A request
+asks for a few rows, so Gather comes first, on the packed rows and on their scales, and only what it gives is expanded.
+An int8 or float16 table gets there by the pass ``shrink/late_expansion``; a packed one cannot, because unpacking makes
+more columns, so it is written that way here.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import NodeProto, TensorProto
+
+from coldpress.encodings.blocks import Blocks
+from coldpress.encodings.codebooks import levels, plane_table, scale_table
+from coldpress.encodings.decoder import Decoder
+from coldpress.encodings.encoding import Encoded, Site
+from coldpress.shrink.draft import Draft
+from coldpress.shrink.scopes import bodies, delete_at
+
+__all__ = ["expand", "planes_of", "write_rows"]
+
+
+def planes_of(encoded: Encoded) -> list[np.ndarray]:
+    """Return the planes of the codes, the highest first."""
+    return [part for name, part in encoded.parts.items() if name.startswith("codes")]
+
+
+def expand(decoder: Decoder, bits: int, planes: Sequence[str], scales: str, unit: str, shape: Sequence[int]) -> str:
+    """Add the nodes that make float32 of ``shape`` (0 keeps the planes' dimension) of planes and scales.
+
+    Bytes are unpacked by looking them up in a table of 256 rows, which is one operator at any opset where shifts and
+    masks are many, and gives levels of any spacing.
+    """
+    shape_name = decoder.integers(*shape)
+    codes = ""
+    for number, plane in enumerate(planes):
+        table = plane_table(bits, number)
+        entries = levels(bits)[table] if len(planes) == 1 else table.astype(np.int8)
+        looked_up = decoder.node("Gather", decoder.constant(entries), decoder.cast(plane, TensorProto.INT32))
+        shaped = decoder.node("Reshape", looked_up, shape_name)
+        if len(planes) > 1:
+            shaped = decoder.cast(shaped, TensorProto.INT32)
+        codes = decoder.node("Add", codes, shaped) if codes else shaped
+    if len(planes) > 1:
+        codes = decoder.node("Gather", decoder.constant(levels(bits)), codes)
+    places = decoder.cast(scales, TensorProto.INT32)
+    sizes = decoder.node("Mul", decoder.node("Gather", decoder.constant(scale_table()), places), unit)
+    return decoder.node("Mul", decoder.cast(codes, TensorProto.FLOAT), sizes)
+
+
+def write_rows(draft: Draft, site: Site, encoded: Encoded, bits: int, blocks: Blocks) -> None:
+    """Put the parts in the table's place, and a lookup of packed rows that are then expanded in each Gather's."""
+    rows = site.shape[0]
+    decoder = Decoder(draft, site.name)
+    planes = [decoder.constant(plane.reshape(rows, -1)) for plane in planes_of(encoded)]
+    scales = decoder.constant(encoded.parts["scales"].reshape(rows, -1, 1))
+    unit = decoder.constant(encoded.parts["unit"])
+    for body in bodies(draft.proto.graph):
+        for position in range(len(body.node) - 1, -1, -1):
+            gather = body.node[position]
+            if gather.input and gather.input[0] == site.name:
+                nodes = _lookup(decoder, gather, site, bits, planes, scales, unit, blocks)
+                delete_at(body.node, [position])
+                for node in reversed(nodes):
+                    body.node.insert(position, node)
+    decoder.place()
+
+
+def _lookup(
+    decoder: Decoder,
+    gather: NodeProto,
+    site: Site,
+    bits: int,
+    planes: Sequence[str],
+    scales: str,
+    unit: str,
+    blocks: Blocks,
+) -> list[NodeProto]:
+    """Return the nodes in the place of one Gather: rows asked for, in a list; expanded; in the shape of the indices."""
+    indices, result = gather.input[1], gather.output[0]
+    flat = decoder.node("Reshape", indices, decoder.integers(-1))
+    found = [decoder.node("Gather", plane, flat) for plane in planes]
+    expanded = expand(decoder, bits, found, decoder.node("Gather", scales, flat), unit, (0, *blocks.shape[2:]))
+    shape = decoder.node("Concat", decoder.node("Shape", indices), decoder.integers(*site.shape[1:]), axis=0)
+    decoder.node("Reshape", expanded, shape, output=result)
+    return decoder.take_nodes()
