@@ -54,7 +54,8 @@ def pack(codes: np.ndarray, bits: int) -> list[np.ndarray]:
 def unpack(planes: list[np.ndarray], bits: int) -> np.ndarray:
     """Return the codes, uint8 [n], that ``pack`` made ``planes`` of."""
     parts = [plane_table(bits, number)[plane].reshape(-1) for number, plane in enumerate(planes)]
-    return np.bitwise_or.reduce(parts)
+    codes: np.ndarray = np.bitwise_or.reduce(parts)
+    return codes
 
 
 @cache

@@ -58,6 +58,10 @@ class Decoder:
         nodes, self._nodes = self._nodes, []
         return nodes
 
+    def give_nodes(self, nodes: list[NodeProto]) -> None:
+        """Add nodes that ``take_nodes`` gave, after those there are."""
+        self._nodes += nodes
+
     def place(self) -> None:
         """Put the constants where the initialiser was, and the nodes before all others of its graph."""
         graph, position = self._home()

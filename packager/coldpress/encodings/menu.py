@@ -1,6 +1,6 @@
 """Every encoding there is, which of them a weight may have, and a model written with the ones chosen."""
 
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from coldpress.shrink.guard import Guard
 from coldpress.shrink.late_expansion import expand_late
 from coldpress.shrink.scopes import bodies, unique_names
 
-__all__ = ["ENCODINGS", "Encodings", "Overhead", "menu", "overhead", "rewrite"]
+__all__ = ["ENCODINGS", "Overhead", "menu", "overhead", "rewrite"]
 
 ENCODINGS: dict[str, Encoding] = {
     encoding.name: encoding
@@ -31,9 +31,6 @@ ENCODINGS: dict[str, Encoding] = {
 }
 """By name, from the most faithful to the smallest."""
 
-Encodings = MutableMapping[tuple[str, str], Encoded]
-"""Encoded weights by the names of site and encoding, kept so that trials of one model encode each weight once."""
-
 
 def menu(site: Site, families: Collection[str]) -> tuple[Encoding, ...]:
     """Return the encodings of these families that ``site`` may have."""
@@ -44,7 +41,7 @@ def rewrite(
     model: ModelProto,
     choice: Mapping[str, str],
     grams: Mapping[str, np.ndarray] | None = None,
-    kept: Encodings | None = None,
+    encoded: Mapping[str, Encoded] | None = None,
 ) -> ModelProto:
     """Return a copy of ``model`` with the chosen weights encoded; a weight that is not chosen stays as it is.
 
@@ -52,7 +49,7 @@ def rewrite(
         model: After the lossless passes, so that weights are initialisers.
         choice: Names of encodings by names of sites, each from the site's ``menu``.
         grams: For encodings that round by calibration: see ``Encoding.encode``; by name of site.
-        kept: Encoded weights are looked for here, and put here.
+        encoded: Weights that are encoded already, as chosen, by name of site; the others are encoded here.
 
     Raises:
         KeyError: A name is of no site, or no encoding.
@@ -66,13 +63,11 @@ def rewrite(
         if refusal := ENCODINGS[encoding_name].refusal(sites[name]):
             raise ValueError(f"{encoding_name} cannot hold {name!r}: {refusal}")
     for name, encoding_name in choice.items():
-        encoded = None if kept is None else kept.get((name, encoding_name))
-        if encoded is None:
-            gram = None if grams is None else grams.get(name)
-            encoded = ENCODINGS[encoding_name].encode(_weight(draft, name), sites[name], gram)
-            if kept is not None:
-                kept[name, encoding_name] = encoded
-        ENCODINGS[encoding_name].write(draft, sites[name], encoded)
+        ready = encoded.get(name) if encoded else None
+        if ready is None:
+            gram = grams.get(name) if grams else None
+            ready = ENCODINGS[encoding_name].encode(_weight(draft, name), sites[name], gram)
+        ENCODINGS[encoding_name].write(draft, sites[name], ready)
     for clean in (dedup_weights, expand_late, drop_dead_nodes, drop_unused_initializers):
         clean(draft)
     if problem := guard.complaint(draft):
