@@ -4,8 +4,8 @@ import marshal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,17 @@ from coldpress._resources import runtime_root
 from coldpress.errors import ModelError
 from coldpress.signature import DATATYPES
 
-__all__ = ["Opening", "Trial", "decode", "encode", "try_model"]
+__all__ = [
+    "Opening",
+    "RequestFile",
+    "Trial",
+    "decode",
+    "encode",
+    "read_answers",
+    "run_trial",
+    "try_model",
+    "write_requests",
+]
 
 _SCRIPT = Path(__file__).with_name("_trial.py")
 _TIMEOUT_S = 300
@@ -34,15 +44,18 @@ class Opening:
 
 @dataclass(frozen=True)
 class Trial:
-    """One fresh process, in ms of processor time.
+    """One fresh process, in ms of processor time; ``wall`` is by the clock.
 
     Attributes:
         session_ms: to import the engine, load the library and open the model.
         first_ms: the first run.
         cold_ms: both together.
-        warm_ms: the quickest of the later runs.
-        peak_mb: largest resident memory in MB (10^6 bytes); 0 where the system does not tell.
+        warm_ms: a later run: the quickest of several for each request that is timed, mean over these.
+        peak_mb: largest resident memory in MB (10^6 bytes) before answers are taken; 0 where the system does not tell.
         answers: outputs by name, as numpy arrays, lists and dicts, one mapping a request; empty unless asked for.
+        inputs: names and types, as in ``FP32[N,64]``.
+        outputs: likewise.
+        metadata: the model's own.
     """
 
     session_ms: float = 0.0
@@ -51,6 +64,50 @@ class Trial:
     warm_ms: float = 0.0
     peak_mb: float = 0.0
     answers: tuple[Mapping[str, Any], ...] = ()
+    first_wall_ms: float = 0.0
+    cold_wall_ms: float = 0.0
+    warm_wall_ms: float = 0.0
+    inputs: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[tuple[str, str], ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RequestFile:
+    """Requests written for fresh processes, as often as needed.
+
+    Attributes:
+        path: where.
+        count: how many.
+        states: inputs that an output of the request before feeds, within a sequence.
+        sequence: the number of the sequence each request belongs to; empty when every request stands alone.
+    """
+
+    path: Path
+    count: int
+    states: Mapping[str, str] = field(default_factory=dict)
+    sequence: tuple[int, ...] = ()
+
+
+def write_requests(
+    path: Path,
+    requests: Sequence[Mapping[str, Any]],
+    states: Mapping[str, str] | None = None,
+    sequence: Sequence[int] = (),
+) -> RequestFile:
+    """Write inputs by name (numpy arrays, lists), one mapping a request."""
+    with path.open("wb") as file:
+        for request in requests:
+            marshal.dump({name: encode(value) for name, value in request.items()}, file)
+    return RequestFile(path, len(requests), dict(states or {}), tuple(sequence))
+
+
+def read_answers(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the answers that ``run_trial`` wrote, one at a time."""
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        while file.tell() < end:
+            yield {name: decode(value) for name, value in marshal.load(file).items()}  # noqa: S302  (from our own)
 
 
 def try_model(
@@ -77,32 +134,70 @@ def try_model(
     Raises:
         ModelError: The engine refuses the file or the requests, or the process dies.
     """
+    with tempfile.TemporaryDirectory(prefix="coldpress-trial-") as folder:
+        written = write_requests(Path(folder, "requests"), requests if answers else requests[:1])
+        place = Path(folder, "answers") if answers else None
+        trial = run_trial(model, opening, written, library=library, warm=warm, warm_ms=warm_ms, answers=place)
+        return replace(trial, answers=tuple(read_answers(place))) if place else trial
+
+
+def run_trial(
+    model: Path,
+    opening: Opening,
+    requests: RequestFile,
+    *,
+    library: Path,
+    timed: int = 1,
+    warm: int = 0,
+    warm_ms: float = 100.0,
+    answers: Path | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> Trial:
+    """Open ``model`` in a fresh process and run it on requests that are in a file already.
+
+    Args:
+        model: ONNX or ORT format.
+        opening: How to open it.
+        requests: What ``write_requests`` gave.
+        library: ONNX Runtime's C library.
+        timed: So many of the first requests are run warm, in turn.
+        warm: Runs of each of them, at most.
+        warm_ms: No more turns after so many milliseconds of processor time.
+        answers: Write the answers to all requests here, for ``read_answers``; None: take none.
+        timeout_s: Seconds that all this may take.
+
+    Raises:
+        ModelError: The engine refuses the file or the requests, or the process dies.
+    """
     job = {
         "model": str(model),
         "library": str(library),
         "options": {**vars(opening), "config": dict(opening.config)},
-        "requests": [{name: encode(value) for name, value in request.items()} for request in requests],
+        "requests": str(requests.path),
+        "count": requests.count,
+        "states": dict(requests.states),
+        "sequence": requests.sequence,
+        "timed": min(timed, requests.count),
         "warm": warm,
         "warm_ms": warm_ms,
-        "answers": answers,
+        "answers": str(answers) if answers else None,
     }
-    with tempfile.TemporaryDirectory(prefix="coldpress-trial-") as folder:
+    with tempfile.TemporaryDirectory(prefix="coldpress-job-") as folder:
         place = Path(folder, "job")
         place.write_bytes(marshal.dumps(job))
         command = [sys.executable, "-S", "-E", str(_SCRIPT), str(runtime_root().parent), str(place)]
         try:
-            done = subprocess.run(command, capture_output=True, check=False, timeout=_TIMEOUT_S)
+            done = subprocess.run(command, capture_output=True, check=False, timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            raise ModelError(f"{model.name} did not answer within {_TIMEOUT_S} s; use a smaller request.") from None
+            raise ModelError(f"{model.name} did not answer within {timeout_s:.0f} s; use a smaller request.") from None
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"]
         raise ModelError(f"The process that tried {model.name} ended with: {lines[-1]}")
     result = marshal.loads(done.stdout)  # noqa: S302  (from a process of our own)
     if "error" in result:
         raise ModelError(result["error"])
-    result["answers"] = tuple(
-        {name: decode(value) for name, value in answer.items()} for answer in result.pop("answers", ())
-    )
+    for side in ("inputs", "outputs"):
+        result[side] = tuple(result.get(side, ()))
     return Trial(**result)
 
 
