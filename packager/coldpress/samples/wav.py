@@ -63,7 +63,8 @@ class Recording:
             sound = wide.view("<i4").ravel() / np.float64(1 << 31)
         else:
             sound = np.frombuffer(raw, f"<i{width}") / np.float64(1 << (self._bits - 1))
-        mixed: Array = sound.reshape(-1, self.channels).mean(axis=1, dtype=np.float64).astype(np.float32)
+        with np.errstate(all="ignore"):  # a float may be anything; the next lines look
+            mixed: Array = sound.reshape(-1, self.channels).mean(axis=1, dtype=np.float64).astype(np.float32)
         if not np.isfinite(mixed).all():
             raise SamplesError(f"{self.path.name} holds NaN or infinity; mend it or leave it out")
         return mixed
