@@ -1,6 +1,7 @@
 """A folder of pictures as requests: one picture each, in the size, channels and layout of the model's input."""
 
 import contextlib
+import math
 import struct
 import warnings
 from collections.abc import Iterator
@@ -25,7 +26,6 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")  # none that starts another program, as EPS does
 _LONGEST = 1024  # pixels of a side where the model takes any size
 _STRIDE = 32  # what the sides are multiples of then: what most networks halve five times
-_ORIENTATION = 0x0112  # the EXIF tag; 5 and above lie on their side
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,17 @@ def read_images(folder: Folder, port: Port, options: SamplesOptions) -> SampleSe
     layout, notes = _layout(port)
     how = _preprocessing(port, layout, options.preprocess)
     layout = _sized(port, layout, options.size)
-    shapes = [_target(_header(path), layout, how) for path in folder.files]
-    total = sum(rows * columns for rows, columns in shapes) * layout.channels * numpy_dtype(port).itemsize
+    total, count = sum(math.prod(_target(_size(path), layout, how)) for path in folder.files), len(folder.files)
+    total *= layout.channels * numpy_dtype(port).itemsize
     if total > MAX_BYTES:
         raise SamplesError(
-            f"{folder.root.name} holds {len(shapes)} pictures, {total:,} bytes as inputs and over {MAX_BYTES:,}; "
-            f"set most = {max(1, len(shapes) * MAX_BYTES // total)} to use so many of them"
+            f"{folder.root.name} holds {count} pictures, {total:,} bytes as inputs and over {MAX_BYTES:,}; "
+            f"set most = {max(1, count * MAX_BYTES // total)} to use so many of them"
         )
 
-    def request(path: Path, shape: tuple[int, int]) -> dict[str, Any]:
-        pixels = values(fit(_picture(path, layout.channels), how, *shape), how)
+    def request(path: Path) -> dict[str, Any]:
+        picture = _picture(path, layout.channels)
+        pixels = values(fit(picture, how, *_target((picture.height, picture.width), layout, how)), how)
         if layout.axis != len(port.shape or ()) - 1:
             pixels = np.moveaxis(pixels, -1, 0)
         if len(port.shape or ()) == 4:
@@ -75,7 +76,7 @@ def read_images(folder: Folder, port: Port, options: SamplesOptions) -> SampleSe
         return {port.name: np.ascontiguousarray(pixels, numpy_dtype(port))}
 
     return SampleSet(
-        tuple(request(path, shape) for path, shape in zip(folder.files, shapes, strict=True)),
+        tuple(map(request, folder.files)),
         np.asarray(folder.labels, np.int64) if folder.labels else None,
         folder.root.name,
         (*folder.notes, *notes),
@@ -190,11 +191,10 @@ def _opened(path: Path) -> Iterator["Image.Image"]:
         raise SamplesError(f"{path.name} cannot be read as a picture ({error}); mend it or leave it out") from error
 
 
-def _header(path: Path) -> tuple[int, int]:
-    """Return a picture's height and width, as it is to be looked at."""
+def _size(path: Path) -> tuple[int, int]:
+    """Return a picture's height and width from its header, not yet turned."""
     with _opened(path) as picture:
-        wide, high = picture.size
-        return (wide, high) if picture.getexif().get(_ORIENTATION, 1) >= 5 else (high, wide)
+        return picture.height, picture.width
 
 
 def _picture(path: Path, channels: int) -> "Image.Image":
