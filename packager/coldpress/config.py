@@ -126,7 +126,7 @@ class ShrinkConfig:
 
     allow: tuple[Pass, ...] = DEFAULT_PASSES
     max_bytes: Bytes | None = None  # default: what the target leaves after the runtime
-    max_slowdown: float = field(default=1.25, metadata={"at_least": 1})  # of a warm answer
+    max_slowdown: float = field(default=1.25, metadata={"at_least": 0.01})  # of a warm answer; below 1: faster
     max_peak_mb: int | None = field(default=None, metadata={"at_least": 1})
     time_limit_s: int = field(default=300, metadata={"at_least": 1})
     allow_unmeasured: bool = False  # without samples: storage formats whose error is bounded

@@ -117,6 +117,7 @@ def _build(plan: Plan, work: Path) -> Packed:
         engine,
         work,
         worth_bytes=WORTH_BYTES,
+        beside_bytes=engine.path.stat().st_size,
     )
     yardstick = reference if shrunk.exact else Reference(shrunk.path)
     packages: tuple[Wheel, ...] = ()

@@ -72,7 +72,7 @@ def test_a_folder_in_the_place_of_the_file_is_one_sentence(tmp_path):
         ('[shrink]\nallow = "strip"\n', "expected a list"),
         ('[shrink]\nmax_bytes = "lots"\n', "expected a size"),
         ("[shrink]\nmax_bytes = 0\n", "expected a size"),
-        ("[shrink]\nmax_slowdown = 0.5\n", "at least 1"),
+        ("[shrink]\nmax_slowdown = 0\n", "at least 0.01"),
         ("[samples]\nmax_drop = 2\n", "at most 1"),
         ('[samples]\nmax_drop = "1 %"\n', "expected a number"),
         ('[samples]\nevaluation = ""\n', "expected a path"),

@@ -14,10 +14,11 @@ LEAST_GAIN = 0.02
 """A model that saves less than this share of the bytes is not worth a single changed answer."""
 
 
-def best(candidates: Sequence[Candidate], max_bytes: int | None = None) -> Candidate | None:
+def best(candidates: Sequence[Candidate], max_bytes: int | None = None, beside: int = 0) -> Candidate | None:
     """Return the candidate to ship, None when none passed.
 
-    Without a budget it is the smallest; of those about as small, the fastest; of those about as fast, the one with
+    Sizes are compared with ``beside`` added, the bytes that ship with any model: next to a runtime of 30 MB, a model
+    of 2 MB and one of 3 MB are as small. Without a budget it is the smallest; of those about as small, the fastest; of those about as fast, the one with
     least memory. Under a budget, anything that fits is small enough, and the one whose answers are nearest the
     original's wins. What rounds must save bytes beyond what the lossless passes did.
     """
@@ -31,8 +32,8 @@ def best(candidates: Sequence[Candidate], max_bytes: int | None = None) -> Candi
         return min(within, key=lambda c: (c.loss or 0.0, c.bytes), default=None)
     if not passed:
         return None
-    smallest = min(candidate.bytes for candidate in passed)
-    small = [candidate for candidate in passed if candidate.bytes <= smallest * NEAR]
+    smallest = min(candidate.bytes for candidate in passed) + beside
+    small = [candidate for candidate in passed if candidate.bytes + beside <= smallest * NEAR]
     fastest = min(_warm_ms(candidate) for candidate in small)
     fast = [candidate for candidate in small if _warm_ms(candidate) <= fastest * AS_FAST]
     lightest = min(_peak_mb(candidate) for candidate in fast)

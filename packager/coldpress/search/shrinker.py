@@ -30,9 +30,12 @@ from coldpress.search.task import Task
 from coldpress.search.trials import Trials
 from coldpress.search.unmeasured import bounded_choices
 from coldpress.shrink.lossless import Stripped
+from coldpress.shrink.strip import WITHIN_ROUNDING, strip
 
 __all__ = ["shrink"]
 
+_ROUNDING = 1e-8
+"""Relative squared error of answers that float32 rounding alone may make of a folded model."""
 _ALIKE = 0.99
 """Cosine with the original on made-up inputs below which a storage format is not even offered unmeasured."""
 
@@ -48,6 +51,7 @@ def shrink(
     work: Path,
     *,
     worth_bytes: int = 0,
+    beside_bytes: int = 0,
 ) -> Shrunk:
     """Find the smallest model that is still right.
 
@@ -61,6 +65,7 @@ def shrink(
         engine: ONNX Runtime's library for the function.
         work: Folder for candidates.
         worth_bytes: Search only where at least so many bytes could be saved.
+        beside_bytes: What ships with any model, see ``coldpress.search.selection.best``.
 
     Raises:
         ShrinkError: No model that is right is within ``task.max_bytes``.
@@ -97,15 +102,23 @@ def shrink(
         clock = Clock(task.time_limit_s)
         trials = Trials(gate, steer, clock, work, tell)
         trials.judge_model(stripped.model, EXACT, stripped.recipe, {}, time.monotonic())
-        search = Search(stripped.model, trials, steer, task.passes, limits, clock, tell)
+        search = Search(_rounded(stripped, steer), trials, steer, task.passes, limits, clock, tell)
         early = search.run() if searched else ""
-    chosen = best(trials.candidates, task.max_bytes)
+    chosen = best(trials.candidates, task.max_bytes, beside_bytes)
     if chosen is None:
         _refuse(trials.candidates, task)
     shrunk = result(chosen, trials.candidates, model_bytes(source), stripped, (reason, early))
     if searched and not early:
         write_result(key, shrunk.path, {"record": shrunk.record, "quality": shrunk.quality, "notes": shrunk.notes})
     return shrunk
+
+
+def _rounded(stripped: Stripped, steer: Calibration) -> ModelProto:
+    """Fold what can only be folded within rounding, where answers show no more than that: fewer tensors to encode."""
+    if not stripped.kept:
+        return stripped.model
+    folded = strip(stripped.model, WITHIN_ROUNDING).model
+    return folded if steer.loss(folded) < _ROUNDING else stripped.model
 
 
 def _refuse(candidates: Sequence[Candidate], task: Task) -> NoReturn:

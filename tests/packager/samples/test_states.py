@@ -3,7 +3,6 @@ import pytest
 
 from coldpress.errors import SamplesError
 from coldpress.reference import Reference
-from coldpress.samples.completion import complete_states
 from coldpress.samples.load import SampleSet, SamplesOptions, load_samples
 from coldpress.samples.states import answers, check_states, likely_states
 from coldpress.signature import Port, Signature
@@ -86,32 +85,6 @@ def test_an_answer_that_cannot_be_a_state_is_refused(state):
         list(answers(lambda _: {"stateN": state}, samples))
     with pytest.raises(SamplesError, match="answers no 'stateN'"):
         list(answers(lambda _: {"y": state}, samples))
-
-
-def test_zeros_take_their_sizes_from_the_other_inputs():
-    signature = Signature(
-        (port("x", "batch", "time"), port("layers", 2, None, 8), port("like", "batch", "time", 3), port("one"),
-         port("past.0.key", "batch", 4, "past_length", 8)), ()
-    )  # fmt: skip
-    (got,) = complete_states([{"x": np.zeros((3, 5))}], signature, ["layers", "like", "one", "past.0.key"])
-    assert {name: value.shape for name, value in got.items()} == {
-        "x": (3, 5), "layers": (2, 3, 8), "like": (3, 5, 3), "one": (), "past.0.key": (3, 4, 0, 8),
-    }  # fmt: skip
-    assert got["layers"].dtype == np.float32
-
-
-def test_given_states_are_kept():
-    (got,) = complete_states(requests(1), COUNTER, ["state"])
-    assert got["state"] is not None
-    kept = {"x": np.zeros((1, 2)), "state": np.ones((1, 2))}
-    assert complete_states([kept], COUNTER, ["state"])[0]["state"].all()
-
-
-@pytest.mark.parametrize("shape", [("N", "layers", 8), (None, None, 8), (2, None, None)])
-def test_zeros_of_unknown_shape_are_not_guessed(shape):
-    signature = Signature((port("x", "N", 2), port("h", *shape)), ())
-    with pytest.raises(SamplesError, match="how large"):
-        complete_states([{"x": np.zeros((1, 2))}], signature, ["h"])
 
 
 def test_a_missing_state_is_recognised_and_the_line_to_write_is_given(tmp_path):

@@ -39,6 +39,12 @@ def test_among_equal_sizes_and_speeds_the_one_with_less_memory_ships():
     assert best([ORIGINAL, candidate("storage", 240, peak=220), candidate("native", 247, peak=50)]).name == "native"
 
 
+def test_beside_a_large_runtime_more_models_are_about_as_small():
+    tried = [ORIGINAL, candidate("int4", 200), candidate("static", 400, warm=4.0)]
+    assert best(tried).name == "int4"
+    assert best(tried, beside=10_000).name == "static"
+
+
 def test_a_gain_of_next_to_nothing_is_not_worth_a_changed_answer():
     assert best([ORIGINAL, candidate("fp16", 990)]).name == "strip"
 
