@@ -1,13 +1,19 @@
-"""What is inside a model: its files and signature, where its bytes are, and what stripping it would save."""
+"""What is inside a model: its files and signature, where its bytes are, what it costs, what shrinking could gain.
+
+Told from the file: nothing here runs the model.
+"""
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from coldpress.errors import ModelError
 from coldpress.model.files import model_files, read_graph, read_model
 from coldpress.model.tensors import type_name
 from coldpress.model.weights import Weight, iter_weights
@@ -15,7 +21,15 @@ from coldpress.model.weights import Weight, iter_weights
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
 
-__all__ = ["Inspection", "Port", "StripEstimate", "inspect_model"]
+    from coldpress.inspecting.costs import OpCost
+    from coldpress.inspecting.gains import Gains
+    from coldpress.inspecting.memory import LoadMemory
+
+__all__ = ["Compute", "Inspection", "Port", "StripEstimate", "inspect_model"]
+
+_MOST_SIZES = 8
+_MOST_SECONDS = 1.0
+"""Sizes of inputs to look at, until the shapes inside are known: some models take no image of the usual size."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,33 @@ class StripEstimate:
 
 
 @dataclass(frozen=True)
+class Compute:
+    """What one run costs, by operator type, with inputs of the sizes ``assumed``, by symbol or ``input[axis]``."""
+
+    assumed: Mapping[str, int]
+    ops: "tuple[OpCost, ...]"
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations of all that could be told."""
+        return sum(op.macs for op in self.ops)
+
+    @property
+    def unknown(self) -> int:
+        """Nodes whose operations could not be told."""
+        return sum(op.unknown for op in self.ops)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as a JSON object."""
+        return {
+            "assumed": dict(self.assumed),
+            "macs": self.macs,
+            "unknown": self.unknown,
+            "by_op": [op.to_json() for op in self.ops],
+        }
+
+
+@dataclass(frozen=True)
 class Inspection:
     """Everything ``coldpress inspect`` says. Sizes are bytes."""
 
@@ -69,7 +110,11 @@ class Inspection:
     duplicate_bytes: int
     """Bytes of tensors beyond the first of each set equal in type, shape and content."""
     stripped: StripEstimate | None
-    """None when the model is too large to hold, or was not asked for."""
+    """What all lossless passes make of it; None when the model is too large to hold, or was not asked for."""
+    compute: Compute
+    memory: "LoadMemory"
+    gains: "Gains | None"
+    """What shrinking could gain beyond that; None where ``stripped`` is."""
 
     @property
     def total_bytes(self) -> int:
@@ -120,11 +165,27 @@ class Inspection:
             "graph_bytes": self.graph_bytes,
             "duplicate_bytes": self.duplicate_bytes,
             "stripped": None if self.stripped is None else self.stripped.to_json(),
+            "compute": self.compute.to_json(),
+            "memory": self.memory.to_json(),
+            "gains": None if self.gains is None else self.gains.to_json(),
         }
 
 
-def inspect_model(path: str | os.PathLike[str], *, estimate: bool = True) -> Inspection:
-    """Look into the model at ``path``; ``estimate`` also strips a copy of it in memory, to say what that saves."""
+def inspect_model(
+    path: str | os.PathLike[str], *, estimate: bool = True, sizes: Mapping[str, int] | None = None
+) -> Inspection:
+    """Look into the model at ``path``.
+
+    Args:
+        path: An ``.onnx`` file.
+        estimate: Also strip a copy of it in memory, to say what that and encoding its weights would save.
+        sizes: What to count operations with, by the symbol of an open dimension or ``input[axis]``; else usual ones.
+
+    Raises:
+        ModelError: The file is no sound model, or ``sizes`` names a dimension that it does not have.
+    """
+    from coldpress.inspecting.memory import load_memory  # noqa: PLC0415  (onnx and numpy are heavy)
+
     path = Path(path)
     model = read_model(path)
     on_disk = read_graph(path)  # the same order of weights, still saying which are external
@@ -132,6 +193,7 @@ def inspect_model(path: str | os.PathLike[str], *, estimate: bool = True) -> Ins
     weights = sorted((weight for weight, _ in found), key=lambda weight: (-weight.bytes, weight.name))
     files = tuple((file.name, file.stat().st_size) for file in model_files(path))
     nodes, graphs = _count_nodes(model)
+    stripped, gains = _estimate(model, weights, sum(size for _, size in files)) if estimate else (None, None)
     return Inspection(
         name=path.name,
         files=files,
@@ -147,8 +209,30 @@ def inspect_model(path: str | os.PathLike[str], *, estimate: bool = True) -> Ins
         parameters=sum(weight.elements for weight in weights if weight.dtype != "string"),
         weights=tuple(weights),
         duplicate_bytes=_duplicates(model),
-        stripped=_estimate(model, sum(size for _, size in files)) if estimate else None,
+        stripped=stripped,
+        compute=_compute(model, path, sizes or {}),
+        memory=load_memory(model),
+        gains=gains,
     )
+
+
+def _compute(model: "ModelProto", path: Path, sizes: Mapping[str, int]) -> Compute:
+    """Count with the first usual sizes that leave nothing unknown, else with those that leave least."""
+    from coldpress.inspecting.costs import op_costs  # noqa: PLC0415  (onnx and numpy are heavy)
+    from coldpress.inspecting.sizing import size_up  # noqa: PLC0415
+
+    started = monotonic()
+    best: Compute | None = None
+    for sized in size_up(model, path, sizes, most=_MOST_SIZES):
+        if odd := sorted(set(sizes) - set(sized.assumed)):
+            known = ", ".join(sized.assumed) or "none"
+            raise ModelError(f"{path.name} has no open dimension {odd[0]!r}; those it has are: {known}.")
+        found = Compute(sized.assumed, op_costs(sized))
+        if best is None or found.unknown < best.unknown:
+            best = found
+        if not found.unknown or monotonic() - started > _MOST_SECONDS:
+            break
+    return best if best is not None else Compute({}, ())
 
 
 def _required(graph: "GraphProto") -> "list[ValueInfoProto]":
@@ -223,11 +307,19 @@ def _content(tensor: "TensorProto") -> bytes:
         tensor.name = name
 
 
-def _estimate(model: "ModelProto", now: int) -> StripEstimate | None:
-    from coldpress.shrink.strip import strip  # noqa: PLC0415  (onnx and numpy are heavy)
+def _estimate(
+    model: "ModelProto", weights: list[Weight], now: int
+) -> "tuple[StripEstimate, Gains] | tuple[None, None]":
+    from coldpress.inspecting.gains import possible_gains  # noqa: PLC0415  (onnx and numpy are heavy)
+    from coldpress.shrink.strip import FINISHING, strip  # noqa: PLC0415
 
     if any(weight.external for weight, _ in iter_weights(model)):
-        return None  # too large to be one message, so the size afterwards is not known without writing it
+        return None, None  # too large to be one message, so the size afterwards is not known without writing it
     stripped = strip(model)
-    size = stripped.model.ByteSize()
-    return StripEstimate(size, max(0, now - size), tuple(step.to_json() for step in stripped.steps))
+    finished = strip(stripped.model, FINISHING)
+    size = finished.model.ByteSize()
+    steps = tuple(step.to_json() for step in chain(stripped.steps, finished.steps))
+    # Encodings and exact narrow storage are for the same weights: what names save is all that adds to an encoding.
+    names = sum(step.bytes_saved for step in finished.steps if step.name == "short names")
+    gains = possible_gains(stripped.model, weights, now, stripped.model.ByteSize() - names)
+    return StripEstimate(size, max(0, now - size), steps), gains

@@ -5,11 +5,13 @@ one that draws random numbers, and never where the file would grow: a value that
 no larger than what it is made of, and what it is made of must thereby fall away.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 
+from coldpress.model.tensors import ELEMENT_BITS
 from coldpress.shrink.constants import Constants
 from coldpress.shrink.dead_code import drop_unused_initializers
 from coldpress.shrink.dedup_weights import dedup_weights
@@ -37,16 +39,16 @@ class _Folding:
     folded: dict[str, NodeProto] = field(default_factory=dict)
 
 
-def fold_constants(draft: Draft) -> int:
+def fold_constants(draft: Draft, infer: Callable[[Draft], Types] = Types) -> int:
     """Replace nodes whose outputs are known by initialisers, in inner graphs too; return how many nodes went.
 
-    Functions are left alone: they have no initialisers to put the values in.
+    Functions are left alone: they have no initialisers to put the values in. ``infer`` tells what is known of shapes.
     """
     if draft.proto.ir_version < 4:
         return 0
     before, size = draft.snapshot(), draft.size()
     for most in (None, _SMALL):
-        if not (count := _fold(draft, most)):
+        if not (count := _fold(draft, most, infer)):
             return 0
         if draft.size() <= size:
             return count
@@ -54,11 +56,11 @@ def fold_constants(draft: Draft) -> int:
     return 0
 
 
-def _fold(draft: Draft, most: int | None) -> int:
+def _fold(draft: Draft, most: int | None, infer: Callable[[Draft], Types]) -> int:
     """Fold what pays, and no value of more than ``most`` bytes; the file may come out larger or smaller."""
     root = next(roots(draft.proto))
     pinned = pinned_names(root.body)
-    work = _Folding(draft, Constants(draft), Types(draft), most)
+    work = _Folding(draft, Constants(draft), infer(draft), most)
     for scope in scopes_in(root):
         for node in scope.body.node:
             if not any(name in pinned for name in node.output):
@@ -97,13 +99,19 @@ def _try(work: _Folding, scope: Scope, node: NodeProto) -> None:
         return
     room = max(_SMALL, sum(array.nbytes for array in given)) if work.most is None else work.most
     try:
-        if most_elements(node, arrays) > 8 * room:
+        if most_elements(node, arrays) > 8 * room or _cast_bytes(node, given) > room:
             return
         results = evaluate(node, arrays, scope.opset)
     except Exception:  # noqa: BLE001  (a node that cannot be computed here is left for the runtime to judge)
         return
     if sum(result.nbytes for result in results) <= room and all(result.dtype.kind in "biuf" for result in results):
         _note(work, node, results, frozenset(sources))
+
+
+def _cast_bytes(node: NodeProto, given: list[np.ndarray]) -> int:
+    """Return what a Cast would give, 0 for other nodes: a whole table need not be cast to find it too large."""
+    to = next((attribute.i for attribute in node.attribute if attribute.name == "to"), 0)
+    return given[0].size * ELEMENT_BITS.get(to, 0) // 8 if node.op_type == "Cast" else 0
 
 
 def _value(work: _Folding, scope: Scope, name: str) -> np.ndarray | None:
