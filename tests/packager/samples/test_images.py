@@ -1,6 +1,8 @@
 import io
+import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -298,3 +300,8 @@ def test_a_classifier_knows_its_digits_from_a_folder_of_pictures(tmp_path):
     assert got.labels.tolist() == sorted(digits.target[:20].tolist())
     right = {place: digits.images[place] / 16 for place in range(20)}
     assert all(min(np.abs(r["x"][0, 0] - x).max() for x in right.values()) < 0.01 for r in got.requests)
+
+
+def test_the_guide_names_every_preprocessing():
+    guide = (Path(__file__).parents[3] / "docs" / "samples.md").read_text()
+    assert re.findall(r"^\| `([\w-]+)` \|.* p.*\|.*\|$", guide, re.MULTILINE) == list(PREPROCESSINGS)
