@@ -9,7 +9,7 @@ from coldpress.errors import SamplesError
 from coldpress.samples.casting import cast
 from coldpress.samples.sample_set import LABEL, MAX_BYTES, SEQUENCE, SampleSet
 from coldpress.samples.splitting import single, split
-from coldpress.samples.states import likely_states
+from coldpress.samples.states import state_advice
 from coldpress.signature import Signature
 
 if TYPE_CHECKING:
@@ -165,11 +165,8 @@ def check_names(given: Collection[str], signature: Signature, where: str, option
     """
     names = [port.name for port in signature.inputs]
     if missing := [name for name in names if name not in given and name not in optional]:
-        advice = ""
-        if source := likely_states(signature).get(missing[0]):
-            advice = f"; if it is a state, say so: states = {{ {json.dumps(missing[0])} = {json.dumps(source)} }}"
         raise SamplesError(
-            f"{where}: input {missing[0]!r} is missing; the model's inputs are {', '.join(names)}{advice}"
+            f"{where}: input {missing[0]!r} is missing; the model's inputs are {', '.join(names)}{state_advice(missing[0], signature)}"
         )
     if extra := [name for name in given if name not in names]:
         raise SamplesError(f"{where}: {extra[0]!r} is no input of the model; its inputs are {', '.join(names)}")

@@ -11,7 +11,7 @@ from coldpress.samples.files import read_jsonl, read_npz
 from coldpress.samples.folder import read_folder
 from coldpress.samples.options import SamplesOptions
 from coldpress.samples.sample_set import LABEL, MAX_BYTES, SampleSet
-from coldpress.samples.states import check_states
+from coldpress.samples.states import check_states, state_advice
 from coldpress.signature import Signature
 
 __all__ = ["LABEL", "MAX_BYTES", "SampleSet", "SamplesOptions", "load_samples"]
@@ -66,9 +66,10 @@ def _read_folder(path: Path, signature: Signature, options: SamplesOptions) -> S
     free = [p for p in signature.inputs if p.name not in options.states and p.name not in options.constants]
     if len(free) != 1:
         names = ", ".join(f"{port.name} {port.expected}" for port in free) or "none"
+        advice = next(filter(None, (state_advice(port.name, signature) for port in free)), "")
         raise SamplesError(
             f"a folder feeds one input, and the model has {len(free)} that are neither states nor constants ({names}); "
-            "name the others in `states` and `constants`, or give .npz or a function"
+            f"name the others in `states` and `constants`, or give .npz or a function{advice}"
         )
     read = sounds.read_sounds if heard.pop() else images.read_images
     return read(folder.spread(options.most), free[0], options)

@@ -4,6 +4,7 @@ A voice detector or a streaming recogniser answers a piece of sound at a time an
 model can only be judged on whole sequences, each request fed with what the same model answered to the one before.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from coldpress.errors import SamplesError
 from coldpress.samples.sample_set import SampleSet
 from coldpress.signature import Signature
 
-__all__ = ["answers", "check_states", "likely_states"]
+__all__ = ["answers", "check_states", "likely_states", "state_advice"]
 
 Request = Mapping[str, Any]
 
@@ -85,3 +86,13 @@ def likely_states(signature: Signature) -> dict[str, str]:
         if stem and len(alike) == 1:
             found[port.name] = alike[0]
     return found
+
+
+def state_advice(name: str, signature: Signature) -> str:
+    """Return the line to write if an input that samples lack is a state, as the end of a sentence; else nothing."""
+    source = likely_states(signature).get(name)
+    return f"; if {name!r} is a state, say so: states = {{ {_toml(name)} = {_toml(source)} }}" if source else ""
+
+
+def _toml(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)

@@ -91,6 +91,10 @@ def test_a_missing_state_is_recognised_and_the_line_to_write_is_given(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((3, 2), np.float32))
     with pytest.raises(SamplesError, match=r'states = \{ "state" = "stateN" \}'):
         load_samples(tmp_path / "x.npz", COUNTER)
+    (tmp_path / "sound").mkdir()
+    (tmp_path / "sound" / "a.wav").write_bytes(b"")
+    with pytest.raises(SamplesError, match=r'2 that are neither .* states = \{ "state" = "stateN" \}'):
+        load_samples(tmp_path / "sound", COUNTER)
     got = load_samples(tmp_path / "x.npz", COUNTER, SamplesOptions(states={"state": "stateN"}))
     assert [r["state"].shape for r in got.requests] == [(1, 2)] * 3
     assert got.states == {"state": "stateN"}
