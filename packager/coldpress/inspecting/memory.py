@@ -93,7 +93,8 @@ def load_memory(model: ModelProto) -> LoadMemory:
     """Predict the peak while ONNX Runtime opens ``model``, which is not run and left as it is."""
     draft = Draft(model)
     unique_names(draft.proto)
-    modernize_inputs(draft)
+    if draft.proto.ir_version < 4:
+        modernize_inputs(draft)  # weights, although inputs too; from version 4 on those are defaults, never folded
     hoist_constants(draft)
     fold_constants(draft, Everywhere)  # shapes only: whatever would take more room than its sources stays a node
     types = Everywhere(draft)
