@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["best_ranges", "best_scales", "levels_of", "snap", "snap_range"]
+__all__ = ["best_ranges", "best_scales", "levels_of", "snap", "snap_range", "squared_errors"]
 
 _CHUNK = 1 << 16
 """Elements worked on at once: few enough to stay in the cache."""
@@ -55,6 +55,16 @@ def snap(groups: np.ndarray, scales: np.ndarray, levels: np.ndarray) -> np.ndarr
     for rows in _chunks(groups):
         snapped[rows] = _snap(groups[rows], scales[rows], table)
     return snapped
+
+
+def squared_errors(groups: np.ndarray, scales: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Return float32 [G]: the squared error of each group when ``snap`` has rounded it."""
+    table = _nearest(levels)
+    errors = np.empty(len(groups), np.float32)
+    for rows in _chunks(groups):
+        gap = groups[rows] - _snap(groups[rows], scales[rows], table) * scales[rows, None]
+        errors[rows] = np.einsum("gn,gn->g", gap, gap)
+    return errors
 
 
 def best_ranges(groups: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:

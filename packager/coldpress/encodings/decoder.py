@@ -31,7 +31,7 @@ class Decoder:
 
     def fresh(self) -> str:
         """Return a name that nothing has."""
-        return fresh_name(self._taken, "q")
+        return fresh_name(self._taken, f"q{len(self._taken)}")
 
     def constant(self, values: np.ndarray) -> str:
         """Add an initialiser beside the weight."""

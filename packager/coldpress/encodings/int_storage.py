@@ -53,17 +53,21 @@ class Int8Storage:
         decoder.place()
 
 
-class BlockStorage:
-    """Codes of 4 or 6 bits for unequal levels, one byte of scale for each block, one float32 for the tensor.
+_BLOCK = 32
+"""The most values that share a scale."""
 
-    With blocks of 32 that is 4.25 or 6.25 bits a value. A table that is only looked up in by rows stays packed in
-    memory, too: see ``row_storage``.
+
+class BlockStorage:
+    """Codes of 8, 6 or 4 bits, one byte of scale for each block, one float32 for the tensor.
+
+    Blocks of 32 make that a quarter of a bit a value. Codes of 6 and 4 bits stand for levels in unequal steps. A table
+    that is only looked up in by rows stays packed in memory, too: see ``row_storage``.
     """
 
-    def __init__(self, bits: int, block: int = 32) -> None:
-        self.name = self.family = f"int{bits}-storage"
+    def __init__(self, bits: int) -> None:
+        self.family = f"int{bits}-storage"
+        self.name = self.family if bits < 8 else f"int8-storage-b{_BLOCK}"
         self._bits = bits
-        self._block = block
 
     def refusal(self, site: Site) -> str:
         """Say why not: a number of values that does not fill bytes."""
@@ -76,31 +80,29 @@ class BlockStorage:
 
     def nbytes(self, site: Site) -> int:
         """Return the bytes of the codes, of a scale a block, and of the unit of the scales."""
-        blocks = blocks_of(site, self._block)
+        blocks = blocks_of(site, _BLOCK)
         return site.elements * self._bits // 8 + int(np.prod(blocks.scales, dtype=np.int64)) + 4
 
     def encode(self, weight: np.ndarray, site: Site, gram: np.ndarray | None = None) -> Encoded:  # noqa: ARG002  (the interface)
         """Choose scales by the squared error, round them, and take the nearest level."""
-        blocks = blocks_of(site, self._block)
+        blocks = blocks_of(site, _BLOCK)
         groups = blocks.groups(weight)
-        scales, unit = scale_codes(best_scales(groups, levels(self._bits)))
-        snapped = snap(groups, scale_table()[scales] * unit, levels(self._bits))
-        codes = np.searchsorted(levels(self._bits), snapped).astype(np.uint8)
-        planes = pack(blocks.whole(codes).reshape(-1), self._bits)
+        scales, unit = scale_codes(groups, levels(self._bits))
+        values = snap(groups, scale_table()[scales] * unit, levels(self._bits))
+        planes = pack(blocks.whole(values).reshape(-1), self._bits)
         parts = {f"codes{number}": plane for number, plane in enumerate(planes)}
         return Encoded(parts | {"scales": scales.reshape(blocks.scales), "unit": np.array(unit, np.float32)})
 
     def decode(self, encoded: Encoded, site: Site) -> np.ndarray:
         """Return float32 of ``site.shape``."""
-        blocks = blocks_of(site, self._block)
-        codes = unpack(planes_of(encoded), self._bits)
-        values = levels(self._bits)[codes].astype(np.float32).reshape(blocks.shape)
+        blocks = blocks_of(site, _BLOCK)
+        values = unpack(planes_of(encoded), self._bits).astype(np.float32).reshape(blocks.shape)
         product: np.ndarray = values * (scale_table()[encoded.parts["scales"]] * encoded.parts["unit"])
         return product.reshape(site.shape)
 
     def write(self, draft: Draft, site: Site, encoded: Encoded) -> None:
         """Put the parts and the nodes that expand them in the weight's place; behind the lookup, for a table."""
-        blocks = blocks_of(site, self._block)
+        blocks = blocks_of(site, _BLOCK)
         if site.role == "rows":
             write_rows(draft, site, encoded, self._bits, blocks)
             return

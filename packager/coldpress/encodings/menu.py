@@ -24,6 +24,7 @@ ENCODINGS: dict[str, Encoding] = {
     encoding.name: encoding
     for encoding in (
         Fp16Storage(),
+        BlockStorage(8),
         Int8Storage(),
         BlockStorage(6),
         BlockStorage(4),

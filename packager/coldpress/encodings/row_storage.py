@@ -12,7 +12,7 @@ import numpy as np
 from onnx import NodeProto, TensorProto
 
 from coldpress.encodings.blocks import Blocks
-from coldpress.encodings.codebooks import levels, plane_table, scale_table
+from coldpress.encodings.codebooks import PLANES, levels, plane_table, scale_table
 from coldpress.encodings.decoder import Decoder
 from coldpress.encodings.encoding import Encoded, Site
 from coldpress.shrink.draft import Draft
@@ -32,21 +32,23 @@ def expand(decoder: Decoder, bits: int, planes: Sequence[str], scales: str, unit
     Bytes are unpacked by looking them up in a table of 256 rows, which is one operator at any opset where shifts and
     masks are many, and gives levels of any spacing.
     """
-    shape_name = decoder.integers(*shape)
-    codes = ""
-    for number, plane in enumerate(planes):
-        table = plane_table(bits, number)
-        entries = levels(bits)[table] if len(planes) == 1 else table.astype(np.int8)
-        looked_up = decoder.node("Gather", decoder.constant(entries), decoder.cast(plane, TensorProto.INT32))
-        shaped = decoder.node("Reshape", looked_up, shape_name)
-        if len(planes) > 1:
-            shaped = decoder.cast(shaped, TensorProto.INT32)
-        codes = decoder.node("Add", codes, shaped) if codes else shaped
-    if len(planes) > 1:
-        codes = decoder.node("Gather", decoder.constant(levels(bits)), codes)
+    whole = decoder.integers(*shape)
+    codes = [decoder.node("Reshape", _unpacked(decoder, bits, n, plane), whole) for n, plane in enumerate(planes)]
+    if len(codes) > 1:
+        total = decoder.node("Add", *(decoder.cast(code, TensorProto.INT32) for code in codes))
+        codes = [decoder.node("Gather", decoder.constant(levels(bits)), total)]
     places = decoder.cast(scales, TensorProto.INT32)
     sizes = decoder.node("Mul", decoder.node("Gather", decoder.constant(scale_table()), places), unit)
-    return decoder.node("Mul", decoder.cast(codes, TensorProto.FLOAT), sizes)
+    return decoder.node("Mul", decoder.cast(codes[0], TensorProto.FLOAT), sizes)
+
+
+def _unpacked(decoder: Decoder, bits: int, number: int, plane: str) -> str:
+    """Return levels, or the part of the codes that one of two planes holds: int8, a dimension more than the plane."""
+    if bits == 8:
+        return plane
+    table = plane_table(bits, number)
+    entries = levels(bits)[table] if PLANES[bits] == (bits,) else table.astype(np.int8)
+    return decoder.node("Gather", decoder.constant(entries), decoder.cast(plane, TensorProto.INT32))
 
 
 def write_rows(draft: Draft, site: Site, encoded: Encoded, bits: int, blocks: Blocks) -> None:
