@@ -1,6 +1,6 @@
 """What the gate asks, and what it says: limits, checks, and the verdict made of them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from coldpress.errors import VerifyError
@@ -32,8 +32,8 @@ class Check:
     """One thing looked at.
 
     Attributes:
-        name: What: ``signature``, ``finite``, ``shapes``, ``quality``, ``decisions``, ``likeness``, ``bytes``,
-            ``cpu``, ``kernels``, ``latency``, ``memory``, ``opens`` or ``samples``.
+        name: What: ``bytes``, ``opens``, ``signature``, ``shapes``, ``finite``, ``decisions``, ``likeness``,
+            ``quality``, ``kernels``, ``cpu``, ``latency``, ``cold start`` or ``memory``.
         verdict: A ``pass`` without a limit is a figure for the record.
         found: The figure, None where there is none.
         limit: What it may be, None where nothing is asked.
@@ -111,6 +111,10 @@ class Verdict:
         """The worst of the checks."""
         found = {check.verdict for check in self.checks}
         return "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
+
+    def having(self, *checks: Check) -> "Verdict":
+        """Return the verdict with further checks."""
+        return replace(self, checks=(*self.checks, *checks))
 
     @property
     def zip_bytes(self) -> int | None:
