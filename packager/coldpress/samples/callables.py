@@ -41,13 +41,15 @@ def read_callable(
             or gives too much.
     """
     folder, _, name = source.replace("\\", "/").rpartition("/")
-    with _importable(Path(folder).resolve()):
+    with _importable(Path(folder).resolve(), name.partition(":")[0].partition(".")[0]):
         function = _function(name, source)
         return gathered(_rows(function, name, most), signature, name, optional)
 
 
 @contextlib.contextmanager
-def _importable(folder: Path) -> Iterator[None]:
+def _importable(folder: Path, name: str) -> Iterator[None]:
+    """Look for modules in ``folder`` first, and forget ``name`` afterwards: another folder may have one too."""
+    before = name in sys.modules
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
@@ -55,6 +57,10 @@ def _importable(folder: Path) -> Iterator[None]:
     finally:
         with contextlib.suppress(ValueError):
             sys.path.remove(str(folder))
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if not before and file and Path(file) in (folder / f"{name}.py", folder / name / "__init__.py"):
+            for each in [module for module in sys.modules if module == name or module.startswith(f"{name}.")]:
+                del sys.modules[each]
 
 
 def _function(name: str, source: str) -> Callable[[], Any]:

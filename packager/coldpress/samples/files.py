@@ -166,7 +166,8 @@ def check_names(given: Collection[str], signature: Signature, where: str, option
     names = [port.name for port in signature.inputs]
     if missing := [name for name in names if name not in given and name not in optional]:
         raise SamplesError(
-            f"{where}: input {missing[0]!r} is missing; the model's inputs are {', '.join(names)}{state_advice(missing[0], signature)}"
+            f"{where}: input {missing[0]!r} is missing; the model's inputs are {', '.join(names)}"
+            f"{state_advice(missing[0], signature)}"
         )
     if extra := [name for name in given if name not in names]:
         raise SamplesError(f"{where}: {extra[0]!r} is no input of the model; its inputs are {', '.join(names)}")

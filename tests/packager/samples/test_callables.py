@@ -28,8 +28,7 @@ def function(tmp_path, request, monkeypatch):
         (tmp_path / f"{name}.py").write_text(text)
         return f"{name}:requests"
 
-    yield write
-    sys.modules.pop(name, None)
+    return write
 
 
 def test_what_a_function_yields_becomes_requests(function):
@@ -58,6 +57,14 @@ def test_the_module_may_lie_in_another_folder(function, tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     assert len(load_samples(f"{tmp_path}/{source}", SIGNATURE).requests) == 1
     assert len(load_samples(tmp_path / source, SIGNATURE).requests) == 1
+
+
+def test_two_folders_may_have_a_module_of_one_name(tmp_path):
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "user_rows.py").write_text(f"def rows():\n    yield {{'x': [{number}, 0], 'n': 1}}\n")
+    got = [load_samples(f"{tmp_path / folder}/user_rows:rows", SIGNATURE) for folder in ("one", "two", "one")]
+    assert [samples.requests[0]["x"][0, 0] for samples in got] == [0, 1, 0]
 
 
 def test_constants_need_not_be_yielded(function):
