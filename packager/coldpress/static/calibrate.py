@@ -7,8 +7,7 @@ fetched in groups of bounded size.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
@@ -17,12 +16,22 @@ from coldpress.errors import SamplesError
 from coldpress.shrink.scopes import defined_names, fresh_name, opset_of
 from coldpress.static.modernise import open_session
 
-__all__ = ["Method", "Range", "calibrate", "channel_means"]
+__all__ = ["Method", "Seen", "calibrate", "channel_means"]
 
 Method = Literal["minmax", "percentile", "mse"]
 """How a range is found: the extremes seen, all but the outermost values, or the least squared error of 256 codes."""
-Range = tuple[float, float]
-"""The least and the largest value that codes stand for."""
+
+
+class Seen(NamedTuple):
+    """What the requests made of one activation: the least and largest value that codes shall stand for, and its size.
+
+    ``size`` is the number of its values in the request where that was largest.
+    """
+
+    low: float
+    high: float
+    size: int
+
 
 _BINS = 2048
 _GROUP_BYTES = 128 * 2**20
@@ -35,16 +44,9 @@ _CLIPS = np.linspace(0.3, 1.0, 36)
 """The parts of the range seen that are tried for the least squared error."""
 
 
-@dataclass(frozen=True)
-class _Extremes:
-    low: float
-    high: float
-    largest: int
-
-
 def calibrate(
     model: ModelProto, values: Sequence[str], requests: Sequence[Mapping[str, Any]], method: Method = "minmax"
-) -> dict[str, Range]:
+) -> dict[str, Seen]:
     """Return the range of each of ``values`` that is a float32 tensor, over ``requests``.
 
     Args:
@@ -58,18 +60,16 @@ def calibrate(
     """
     if not requests:
         raise SamplesError("Static int8 needs samples to find the range of every activation; give 32 or more.")
-    seen = _extremes(model, _floats(model, values), requests)
-    ranges = {name: (extremes.low, extremes.high) for name, extremes in seen.items()}
+    ranges = _extremes(model, _floats(model, values), requests)
     if method == "minmax":
         return ranges
     choose = _percentile if method == "percentile" else _least_error
-    wide = {name: span for name, span in ranges.items() if span[1] > span[0]}
-    for group in _groups({name: seen[name].largest * 4 for name in wide}):
+    for group in _groups({name: seen.size * 4 for name, seen in ranges.items() if seen.high > seen.low}):
         counts = {name: np.zeros(_BINS, np.int64) for name in group}
         for arrays in _fetch(model, group, requests):
             for name, array in arrays.items():
-                counts[name] += np.histogram(array, _BINS, wide[name])[0]
-        ranges.update({name: choose(counts[name], wide[name]) for name in group})
+                counts[name] += np.histogram(array, _BINS, ranges[name][:2])[0]
+        ranges.update({name: choose(counts[name], ranges[name]) for name in group})
     return ranges
 
 
@@ -97,7 +97,7 @@ def _floats(model: ModelProto, values: Sequence[str]) -> list[str]:
     return [name for name in values if kinds[name] == "tensor(float)"]
 
 
-def _extremes(model: ModelProto, values: Sequence[str], requests: Sequence[Mapping[str, Any]]) -> dict[str, _Extremes]:
+def _extremes(model: ModelProto, values: Sequence[str], requests: Sequence[Mapping[str, Any]]) -> dict[str, Seen]:
     copy = ModelProto()
     copy.CopyFrom(model)
     taken = set(defined_names(copy.graph))
@@ -125,7 +125,7 @@ def _extremes(model: ModelProto, values: Sequence[str], requests: Sequence[Mappi
         low, high, size = table[:, index].T
         filled = (size > 0) & np.isfinite(low) & np.isfinite(high)
         if filled.all():
-            found[name] = _Extremes(float(low.min()), float(high.max()), int(size.max()))
+            found[name] = Seen(float(low.min()), float(high.max()), int(size.max()))
     return found
 
 
@@ -192,27 +192,25 @@ def _run(session: Any, names: list[str], request: Mapping[str, Any]) -> list[np.
     return found
 
 
-def _percentile(counts: np.ndarray, span: Range) -> Range:
-    edges = np.linspace(*span, _BINS + 1)
+def _percentile(counts: np.ndarray, seen: Seen) -> Seen:
+    edges = np.linspace(seen.low, seen.high, _BINS + 1)
     share = np.cumsum(counts) / counts.sum()
     below = int(np.searchsorted(share, (1 - _KEPT) / 2, "right"))
     above = int(np.searchsorted(share, (1 + _KEPT) / 2, "left"))
-    return float(edges[below]), float(edges[min(above + 1, _BINS)])
+    return seen._replace(low=float(edges[below]), high=float(edges[min(above + 1, _BINS)]))
 
 
-def _least_error(counts: np.ndarray, span: Range) -> Range:
+def _least_error(counts: np.ndarray, seen: Seen) -> Seen:
     """Return the range, inside that seen, whose 256 codes are off by the least square in the mean."""
-    edges = np.linspace(*span, _BINS + 1)
+    edges = np.linspace(seen.low, seen.high, _BINS + 1)
     middles = (edges[:-1] + edges[1:]) / 2
-    best, least = span, np.inf
+    best, least = seen, np.inf
     for part in _CLIPS:
-        low, high = min(span[0] * part, 0.0), max(span[1] * part, 0.0)
-        if span[0] > 0 or span[1] < 0:
-            low, high = min(span[0], 0.0) * part, max(span[1], 0.0) * part
+        low, high = min(seen.low, 0.0) * part, max(seen.high, 0.0) * part
         step = (high - low) / 255
         # Rounding errs by step² / 12 in the mean; what lies outside errs by its distance to the end.
         beyond = np.maximum(middles - high, 0) + np.maximum(low - middles, 0)
         error = float((counts * (beyond**2 + step**2 / 12)).sum())
         if error < least:
-            best, least = (low, high), error
+            best, least = seen._replace(low=low, high=high), error
     return best

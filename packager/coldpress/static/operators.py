@@ -37,6 +37,7 @@ class Graph:
         sources: For each of them, the activations that it reads.
         producers: The node that makes each value.
         uses: How often each value is read, as a graph's output too.
+        outputs: What the graph answers.
         constants: Initialisers that no caller may override.
     """
 
@@ -44,6 +45,7 @@ class Graph:
     sources: Mapping[str, tuple[str, ...]]
     producers: Mapping[str, NodeProto]
     uses: Counter[str]
+    outputs: tuple[str, ...]
     constants: Mapping[str, TensorProto]
 
     @classmethod
@@ -65,7 +67,7 @@ class Graph:
         for body in bodies(graph):
             for node in body.node:
                 uses.update(filter(None, node.input))
-        return cls(nodes, sources, producers, uses, constants)
+        return cls(nodes, sources, producers, uses, tuple(output_names(graph)), constants)
 
     def within(self, known: Container[str]) -> "Graph":
         """Return the same graph with only the nodes all of whose activations and results are ``known``."""

@@ -27,8 +27,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from coldpress.errors import ModelError
 from coldpress.shrink.scopes import defined_names, fresh_name, input_names, is_standard, output_names, use_counts
-from coldpress.static.calibrate import Method, Range, calibrate, channel_means
+from coldpress.static.calibrate import Method, Seen, calibrate, channel_means
 from coldpress.static.modernise import modernise
+from coldpress.static.narrow import narrow
 from coldpress.static.operators import ABSORBED, PASSING, PRODUCTS, Graph
 
 __all__ = ["Quantiser", "WeightForm", "quantise"]
@@ -97,7 +98,7 @@ class Quantiser:
 
     model: ModelProto
     graph: Graph
-    ranges: Mapping[str, Range]
+    ranges: Mapping[str, Seen]
     means: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
@@ -111,8 +112,26 @@ class Quantiser:
         )
         ranges = calibrate(model, list(values), requests, method)
         graph = graph.within(ranges)
+        readers: dict[str, list[NodeProto]] = {}
+        for node in model.graph.node:
+            for value in dict.fromkeys(node.input):
+                readers.setdefault(value, []).append(node)
+        ranges = narrow(graph, ranges, readers)
         weighted = dict.fromkeys(graph.sources[name][0] for name, node in graph.nodes.items() if node.op_type == "Conv")
         return cls(model, graph, ranges, channel_means(model, list(weighted), requests))
+
+    def cost(self, nodes: Collection[str]) -> float:
+        """Return what ``nodes`` compute for one request, in multiplications; an elementwise node's value counts 8."""
+        total = 0.0
+        for name in nodes:
+            node, size = self.graph.nodes[name], self.ranges[name].size
+            each = 8.0
+            if node.op_type in PRODUCTS:
+                each = self.ranges[self.graph.sources[name][0]].size ** 0.5
+                if (weight := self.graph.constants.get(node.input[1])) is not None:
+                    each = float(np.prod(weight.dims)) / max(weight.dims[_axis(node, len(weight.dims)) or 0], 1)
+            total += size * each
+        return total
 
     def write(
         self, nodes: Collection[str], *, form: WeightForm = "s7", per_channel: bool = True, correct: bool = True
@@ -204,7 +223,7 @@ class _Writer:
         return roots
 
     def _grid(self, value: str) -> _Grid:
-        low, high = self._made.ranges[value]
+        low, high, _ = self._made.ranges[value]
         producer = self._graph.producers.get(value)
         if producer is not None and is_standard(producer, *_SHARES):
             return self._grid_of(np.float32(1 / 256), 0)
@@ -255,7 +274,7 @@ class _Writer:
         made: list[NodeProto] = []
         if node.op_type in PRODUCTS and len(node.input) > 1 and node.input[1] in graph.constants:
             weight = numpy_helper.to_array(graph.constants[node.input[1]])
-            axis = _axis(node, weight) if self._per_channel else None
+            axis = _axis(node, weight.ndim) if self._per_channel else None
             bias = None
             if len(node.input) > 2 and node.input[2]:
                 bias = numpy_helper.to_array(graph.constants[node.input[2]]).reshape(-1).astype(np.float64)
@@ -352,11 +371,11 @@ class _Writer:
         return fresh_name(self._taken, f"{stem}{len(self._taken)}")
 
 
-def _axis(node: NodeProto, weight: np.ndarray) -> int | None:
+def _axis(node: NodeProto, rank: int) -> int | None:
     """Return the axis of output channels; None for a stack of matrices, whose kernel takes one scale."""
     if node.op_type == "Conv":
         return 0
-    if weight.ndim != 2:
+    if rank != 2:
         return None
     if node.op_type == "Gemm":
         return 0 if any(attribute.name == "transB" and attribute.i for attribute in node.attribute) else 1
