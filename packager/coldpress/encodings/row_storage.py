@@ -16,7 +16,7 @@ from coldpress.encodings.codebooks import PLANES, levels, plane_table, scale_tab
 from coldpress.encodings.decoder import Decoder
 from coldpress.encodings.encoding import Encoded, Site
 from coldpress.shrink.draft import Draft
-from coldpress.shrink.scopes import bodies, delete_at
+from coldpress.shrink.scopes import bodies, delete_at, opset_of
 
 __all__ = ["expand", "planes_of", "write_rows"]
 
@@ -52,38 +52,34 @@ def _unpacked(decoder: Decoder, bits: int, number: int, plane: str) -> str:
 
 
 def write_rows(draft: Draft, site: Site, encoded: Encoded, bits: int, blocks: Blocks) -> None:
-    """Put the parts in the table's place, and a lookup of packed rows that are then expanded in each Gather's."""
+    """Put the parts in the table's place, and a lookup of packed rows that are then expanded in each Gather's.
+
+    Below opset 14 indices of two dimensions or more, one of them zero, fail at run time: Reshape cannot say zero there.
+    """
     rows = site.shape[0]
     decoder = Decoder(draft, site.name)
     planes = [decoder.constant(plane.reshape(rows, -1)) for plane in planes_of(encoded)]
     scales = decoder.constant(encoded.parts["scales"].reshape(rows, -1, 1))
     unit = decoder.constant(encoded.parts["unit"])
+    zero_is_zero = {"allowzero": 1} if opset_of(draft.proto) >= 14 else {}
+
+    def looked_up(gather: NodeProto) -> list[NodeProto]:
+        """Take the rows as a list, expand them, and give them the shape of the indices."""
+        indices, result = gather.input[1], gather.output[0]
+        flat = decoder.node("Reshape", indices, decoder.integers(-1))
+        found = [decoder.node("Gather", plane, flat) for plane in planes]
+        sizes = decoder.node("Gather", scales, flat)
+        expanded = expand(decoder, bits, found, sizes, unit, (0, *blocks.shape[2:]))
+        shape = decoder.node("Concat", decoder.node("Shape", indices), decoder.integers(*site.shape[1:]), axis=0)
+        decoder.node("Reshape", expanded, shape, output=result, **zero_is_zero)
+        return decoder.take_nodes()
+
     for body in bodies(draft.proto.graph):
         for position in range(len(body.node) - 1, -1, -1):
             gather = body.node[position]
             if gather.input and gather.input[0] == site.name:
-                nodes = _lookup(decoder, gather, site, bits, planes, scales, unit, blocks)
+                nodes = looked_up(gather)
                 delete_at(body.node, [position])
                 for node in reversed(nodes):
                     body.node.insert(position, node)
     decoder.place()
-
-
-def _lookup(
-    decoder: Decoder,
-    gather: NodeProto,
-    site: Site,
-    bits: int,
-    planes: Sequence[str],
-    scales: str,
-    unit: str,
-    blocks: Blocks,
-) -> list[NodeProto]:
-    """Return the nodes in the place of one Gather: rows asked for, in a list; expanded; in the shape of the indices."""
-    indices, result = gather.input[1], gather.output[0]
-    flat = decoder.node("Reshape", indices, decoder.integers(-1))
-    found = [decoder.node("Gather", plane, flat) for plane in planes]
-    expanded = expand(decoder, bits, found, decoder.node("Gather", scales, flat), unit, (0, *blocks.shape[2:]))
-    shape = decoder.node("Concat", decoder.node("Shape", indices), decoder.integers(*site.shape[1:]), axis=0)
-    decoder.node("Reshape", expanded, shape, output=result)
-    return decoder.take_nodes()

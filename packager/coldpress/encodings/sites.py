@@ -16,8 +16,8 @@ _FIRST_OPSET = 7
 """Before it, operators broadcast only where an attribute says so."""
 _SHORT = 16
 """A channel of fewer values does not earn a scale of its own."""
-_EXACT = ("Quant", "QLinear", "QGemm", "QAttention", "QMoE", "NBits", "Integer")
-"""Parts of the names of operators that already compute with codes; the scales they read are left as they are."""
+_EXACT = ("quant", "qlinear", "qgemm", "qattention", "qmoe", "nbits", "integer")
+"""Parts of the names, in lower case, of operators that compute with codes: the scales they read stay as they are."""
 _FORWARDS = ("Cast", "Identity", "Transpose")
 """Operators behind which a weight is still the same weight, its axes perhaps in another order."""
 
@@ -69,7 +69,7 @@ def _reads(main: GraphProto) -> dict[str, list[tuple[NodeProto, int]]]:
 def _site(draft: Draft, tensor: TensorProto, reads: dict[str, list[tuple[NodeProto, int]]]) -> Site | None:
     shape = tuple(tensor.dims)
     readers = tuple(Reader(node.op_type, node.domain, position) for node, position in reads[tensor.name])
-    if any(part in reader.op_type for reader in readers for part in _EXACT):
+    if any(part in reader.op_type.lower() for reader in readers for part in _EXACT):
         return None
     values = draft.array(tensor)
     largest = float(np.abs(values).max())
