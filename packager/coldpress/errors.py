@@ -7,6 +7,7 @@
     ├── ModelError       the model cannot be read, checked or run
     ├── SamplesError     the samples do not match the model's inputs
     ├── ShrinkError      no model is both right and within the budget
+    ├── VocabularyError  the tokenizer, or the model, cannot lose tokens
     ├── ResolveError     a wheel for the target cannot be had, or its hash is not the pinned one
     ├── CacheError       the folder for downloads cannot be made; an OSError too, for what does without it
     ├── BundleError      the bundle could not be built or written
@@ -31,6 +32,7 @@ __all__ = [
     "ShrinkError",
     "TemplateError",
     "VerifyError",
+    "VocabularyError",
 ]
 
 
@@ -52,6 +54,10 @@ class SamplesError(PackError):
 
 class ShrinkError(PackError):
     """No model is both right and within the budget."""
+
+
+class VocabularyError(PackError):
+    """The tokenizer, or the model, cannot lose tokens."""
 
 
 class ResolveError(PackError):
