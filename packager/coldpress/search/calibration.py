@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from onnx import ModelProto
 
 from coldpress.errors import ModelError, SamplesError
@@ -59,6 +60,10 @@ class Calibration:
         write_model(model, self._file)
         opened = Reference(self._file, threads=self._threads)
         return list(answers(opened.run, self.samples if count is None else self.samples.head(count)))
+
+    def grams(self, model: ModelProto) -> dict[str, np.ndarray]:
+        """Return, for each weight that is multiplied with, the sum of x xᵀ over its inputs on the samples."""
+        return {}
 
     def loss(self, model: ModelProto, count: int | None = None) -> float:
         """Return the loss of a model's answers; infinite when it does not open or run."""

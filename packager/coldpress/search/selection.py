@@ -17,10 +17,10 @@ LEAST_GAIN = 0.02
 def best(candidates: Sequence[Candidate], max_bytes: int | None = None, beside: int = 0) -> Candidate | None:
     """Return the candidate to ship, None when none passed.
 
-    Sizes are compared with ``beside`` added, the bytes that ship with any model: next to a runtime of 30 MB, a model
-    of 2 MB and one of 3 MB are as small. Without a budget it is the smallest; of those about as small, the fastest; of those about as fast, the one with
-    least memory. Under a budget, anything that fits is small enough, and the one whose answers are nearest the
-    original's wins. What rounds must save bytes beyond what the lossless passes did.
+    Without a budget it is the smallest; of those about as small, the fastest; of those about as fast, the one with
+    least memory. Sizes are compared with ``beside`` added, the bytes that ship with any model: next to a runtime of
+    30 MB, models of 2 and of 3 MB are as small. Under a budget, anything that fits is small enough, and the one whose
+    answers are nearest the original's wins. What rounds must save bytes beyond what the lossless passes did.
     """
     passed = [candidate for candidate in candidates if candidate.passed]
     exact = [candidate for candidate in passed if not candidate.loss]

@@ -15,7 +15,7 @@ from coldpress.gate.gate import Gate, Limits
 from coldpress.gate.metrics import resolve_metric
 from coldpress.model.files import model_bytes, write_model
 from coldpress.reference import Reference
-from coldpress.samples.partition import split_samples
+from coldpress.samples.partition import check_varied, split_samples
 from coldpress.samples.sample_set import SampleSet
 from coldpress.samples.states import answers
 from coldpress.search.account import EXACT, Shrunk, nothing_to_gain, result
@@ -76,9 +76,9 @@ def shrink(
     metric = resolve_metric(task.metric, samples.labels is not None)
     reason = nothing_to_gain(stripped, worth_bytes) if task.lossy else ""
     searched = task.lossy and not reason
-    if searched and calibration is None:
+    if searched:
         try:
-            calibration, samples = split_samples(samples)
+            calibration, samples = _divided(samples, calibration)
         except SamplesError as error:
             searched, reason = False, f"Only lossless passes ran: {error}."
     key = result_key(source, task, (samples, calibration), engine.sha256)
@@ -111,6 +111,18 @@ def shrink(
     if searched and not early:
         write_result(key, shrunk.path, {"record": shrunk.record, "quality": shrunk.quality, "notes": shrunk.notes})
     return shrunk
+
+
+def _divided(samples: SampleSet, calibration: SampleSet | None) -> tuple[SampleSet, SampleSet]:
+    """Return samples to steer by and samples to judge on.
+
+    Raises:
+        SamplesError: They are too few, or too much alike, to tell anything by.
+    """
+    if calibration is None:
+        calibration, samples = split_samples(samples)
+    check_varied(samples)
+    return calibration, samples
 
 
 def _rounded(stripped: Stripped, steer: Calibration) -> ModelProto:
