@@ -194,8 +194,8 @@ class _Trimming:
         for body in bodies(self.draft.proto.graph):
             if shown := carried & set(output_names(body)):
                 raise VocabularyError(
-                    f"The model hands token ids on as {shown.pop()!r}, where they would have new numbers; its vocabulary "
-                    "stays."
+                    f"The model hands token ids on as {shown.pop()!r}, where they would have new numbers; "
+                    "its vocabulary stays."
                 )
 
     def _refuse_scores(self) -> None:
