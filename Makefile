@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts audit pytest conformance bench golden lock clean
+.PHONY: help demo test lint types contracts audit pytest conformance bench bench-shrink golden lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ conformance: .venv/.done ## all 1,072 ONNX conformance cases through the engine,
 
 bench: .venv/.done ## cold start, memory and size beside the peers; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+bench-shrink: .venv/.done peers ## how small models become, beside the peers; writes benchmarks/shrink/results.json
+	$(BIN)/python -m benchmarks.shrink
 
 golden: .venv/.done ## render the golden trees and sam/ again, to look at the difference with git
 	$(BIN)/python -m tests.support.golden

@@ -3,9 +3,18 @@
 #     make lock-NAME
 UV ?= .venv/bin/uv
 TOOLS := sam moto lint
+PEERS := bench-shrink-simplify bench-shrink-tune bench-shrink-olive
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
 
-.PHONY: tools $(TOOLS:%=lock-%)
+.PHONY: tools peers $(TOOLS:%=lock-%) $(PEERS:%=lock-%)
 tools: $(TOOLS:%=.tools/%/.done)
+
+# The benchmark goes on without a peer that cannot be installed, and says why: what uv said stays in .tools/NAME.why.
+peers: | .venv/.done
+	@for name in $(PEERS); do \
+	  $(MAKE) --no-print-directory --silent .tools/$$name/.done 2>.tools/$$name.why || rm -rf .tools/$$name; done
 
 .tools/%/.done: requirements/%.txt | .venv/.done
 	rm -rf .tools/$*
@@ -13,5 +22,5 @@ tools: $(TOOLS:%=.tools/%/.done)
 	$(UV) pip install --quiet --require-hashes --python .tools/$*/bin/python -r $<
 	touch $@
 
-$(TOOLS:%=lock-%): lock-%: | .venv/.done
+$(TOOLS:%=lock-%) $(PEERS:%=lock-%): lock-%: | .venv/.done
 	$(UV) pip compile --quiet --python-version 3.11 --universal --generate-hashes requirements/$*.in -o requirements/$*.txt
