@@ -13,6 +13,7 @@ from coldpress.encodings.clip import best_scales, levels_of, snap
 from coldpress.encodings.codebooks import PLANES, levels, pack, scale_codes, scale_table, unpack
 from coldpress.encodings.decoder import Decoder
 from coldpress.encodings.encoding import Encoded, Site
+from coldpress.encodings.gptq import round_for_inputs
 from coldpress.encodings.row_storage import expand, planes_of, write_rows
 from coldpress.shrink.draft import Draft
 
@@ -33,10 +34,12 @@ class Int8Storage:
         """Return one byte a value and four a channel."""
         return site.elements + 4 * int(np.prod(channel_scale_shape(site), dtype=np.int64))
 
-    def encode(self, weight: np.ndarray, site: Site, gram: np.ndarray | None = None) -> Encoded:  # noqa: ARG002  (the interface)
-        """Round to the nearest of 256 steps a channel."""
+    def encode(self, weight: np.ndarray, site: Site, gram: np.ndarray | None = None) -> Encoded:
+        """Round to the nearest of 256 steps a channel, or by GPTQ with a ``gram``."""
         groups = channels(site, weight)
         scales = best_scales(groups, levels_of(8))
+        if gram is not None and _fits(gram, site):
+            groups = _rounded(groups, np.broadcast_to(scales[:, None], groups.shape), levels_of(8), gram)
         codes = from_channels(site, snap(groups, scales, levels_of(8)))
         return Encoded({"codes": codes, "scales": scales.reshape(channel_scale_shape(site))})
 
@@ -83,12 +86,17 @@ class BlockStorage:
         blocks = blocks_of(site, _BLOCK)
         return site.elements * self._bits // 8 + int(np.prod(blocks.scales, dtype=np.int64)) + 4
 
-    def encode(self, weight: np.ndarray, site: Site, gram: np.ndarray | None = None) -> Encoded:  # noqa: ARG002  (the interface)
-        """Choose scales by the squared error, round them, and take the nearest level."""
+    def encode(self, weight: np.ndarray, site: Site, gram: np.ndarray | None = None) -> Encoded:
+        """Choose scales by the squared error of the weights, then levels: the nearest, or by GPTQ with a ``gram``."""
         blocks = blocks_of(site, _BLOCK)
         groups = blocks.groups(weight)
         scales, unit = scale_codes(groups, levels(self._bits))
-        values = snap(groups, scale_table()[scales] * unit, levels(self._bits))
+        sizes = scale_table()[scales] * unit
+        if gram is not None and _fits(gram, site):
+            everywhere = np.broadcast_to(sizes.reshape(blocks.scales), blocks.shape).reshape(site.shape)
+            rows = _rounded(channels(site, weight), channels(site, everywhere), levels(self._bits), gram)
+            groups = blocks.groups(from_channels(site, rows))
+        values = snap(groups, sizes, levels(self._bits))
         planes = pack(blocks.whole(values).reshape(-1), self._bits)
         parts = {f"codes{number}": plane for number, plane in enumerate(planes)}
         return Encoded(parts | {"scales": scales.reshape(blocks.scales), "unit": np.array(unit, np.float32)})
@@ -112,3 +120,19 @@ class BlockStorage:
         expanded = expand(decoder, self._bits, planes, scales, unit, blocks.shape)
         decoder.node("Reshape", expanded, decoder.integers(*site.shape), output=site.name)
         decoder.place()
+
+
+def _fits(gram: np.ndarray, site: Site) -> bool:
+    """Whether ``gram`` is of what each output channel is multiplied with."""
+    return site.axis is not None and len(gram) * site.shape[site.axis] == site.elements
+
+
+def _rounded(rows: np.ndarray, scales: np.ndarray, levels: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """Return ``rows``, float32 [N, K], rounded by GPTQ to levels multiplied by ``scales``, [N, K]."""
+    columns = np.ascontiguousarray(scales.T)
+
+    def nearest(channel: int, wanted: np.ndarray) -> np.ndarray:
+        values: np.ndarray = snap(wanted[:, None], columns[channel], levels)[:, 0] * columns[channel]
+        return values
+
+    return round_for_inputs(rows, gram, nearest)

@@ -254,3 +254,24 @@ def test_values_that_do_not_fill_bytes_are_refused_in_words():
     assert "cannot be packed 2 to a byte" in ENCODINGS["int4-storage"].refusal(site)
     assert "cannot be packed 4 to a byte" in ENCODINGS["int6-storage"].refusal(site)
     assert [e.name for e in menu(site, ["int4-storage", "int8-storage"])] == ["int8-storage-b32", "int8-storage"]
+
+
+@pytest.mark.parametrize("encoding", ["int8-storage", "int8-storage-b32", "int6-storage", "int4-storage"])
+@pytest.mark.parametrize("build", [matmul, conv])
+def test_rounding_by_inputs_keeps_answers_better(build, encoding):
+    made = build()
+    (site,) = find_sites(Draft(made))
+    array = numpy_helper.to_array(made.graph.initializer[0])
+    summed = array.size // array.shape[site.axis]
+    inputs = RNG.standard_normal((500, 12)) @ RNG.standard_normal((12, summed))
+    gap = []
+    for gram in (None, inputs.T @ inputs):
+        value_ = ENCODINGS[encoding].decode(ENCODINGS[encoding].encode(array, site, gram), site)
+        rows = (value_ - array).reshape(-1, summed) if site.axis == 0 else (value_ - array).T
+        gap.append(np.square(inputs @ rows.T).sum())
+    assert gap[1] < 0.5 * gap[0]
+    unfit = ENCODINGS[encoding].encode(array, site, np.eye(7))
+    assert same_bits(
+        ENCODINGS[encoding].decode(unfit, site),
+        ENCODINGS[encoding].decode(ENCODINGS[encoding].encode(array, site), site),
+    )
