@@ -5,13 +5,15 @@ search asks a hundred times.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import ModelProto
 
+from coldpress.encodings.encoding import Site
+from coldpress.encodings.gram import input_grams
 from coldpress.errors import ModelError, SamplesError
 from coldpress.gate.metrics import Metric
 from coldpress.model.files import write_model
@@ -61,9 +63,10 @@ class Calibration:
         opened = Reference(self._file, threads=self._threads)
         return list(answers(opened.run, self.samples if count is None else self.samples.head(count)))
 
-    def grams(self, model: ModelProto) -> dict[str, np.ndarray]:
+    def grams(self, model: ModelProto, sites: Iterable[Site]) -> dict[str, np.ndarray]:
         """Return, for each weight that is multiplied with, the sum of x xᵀ over its inputs on the samples."""
-        return {}
+        write_model(model, self._file)
+        return input_grams(self._file, self.samples.requests, sites, threads=self._threads)
 
     def loss(self, model: ModelProto, count: int | None = None) -> float:
         """Return the loss of a model's answers; infinite when it does not open or run."""

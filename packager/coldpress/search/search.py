@@ -26,8 +26,10 @@ _SAFETY = 0.8
 _BISECTIONS = 7
 _CLOSE = 0.01
 """A road is not divided further where its two ends differ by less than this share of the weights' bytes."""
-_RETREATS = 3
-"""Times a road is walked back when the gate refuses what calibration allowed, halving the loss each time."""
+_GATES = 5
+"""Candidates of one road that are brought before the gate, at most: each is one more chance to pass by luck."""
+_CLOSE_ENOUGH = 0.05
+"""Between a model that passed and one that did not, differences in bytes below this share are not pursued."""
 _SENSITIVITY_SHARE = 0.3
 _FEWEST, _MOST = 4, 48
 """Calibration requests answered for each weight."""
@@ -82,26 +84,39 @@ class Search:
                 self._trials.judge(base, family, choice)
         if {"int4", "int4-storage"} & set(self._allowed):
             self._tell("watch what weights are multiplied with")
-            base = Base(base.recipe, Workbench(self._model, self._calibration.grams(self._model)))
+            base = Base(
+                base.recipe, Workbench(self._model, self._calibration.grams(self._model, base.bench.sites.values()))
+            )
         for style in STYLES:
             if style.serves(base.bench.sites, self._allowed):
                 self._walk(base, style)
 
     def _walk(self, base: Base, style: Style) -> None:
-        """Find the furthest point of a style's road that passes."""
+        """Find the furthest point of a style's road that passes: by calibration first, then between what the gate says.
+
+        Where the gate refuses what calibration allowed, the next to try lies halfway, in bytes, between that and the
+        smallest model that passed.
+        """
         road = self._road(base, style)
-        rest = base.bench.rest_bytes
-        last = len(road) - 1
-        if self._limits.max_bytes is not None:
-            within = road.within(self._limits.max_bytes - rest)
-            number = last if within is None else within
-        else:
-            number = self._furthest(base, road)
-        for _ in range(_RETREATS + 1):
-            candidate = self._trials.judge(base, f"mixed {style.name}", _names(road, number))
-            if candidate.passed or number == 0 or not _worth_retreating(candidate):
+        number = self._start(base, road)
+        refused: int | None = None
+        for _ in range(_GATES):
+            candidate = self._trials.judge(base, f"mixed-{style.name}", _names(road, number))
+            if not candidate.passed:
+                if number == 0 or not _worth_retreating(candidate):
+                    return
+                refused = candidate.bytes
+            passed = min((c.bytes for c in self._trials.candidates if c.passed), default=road.nbytes(0))
+            if refused is None or passed - refused < _CLOSE_ENOUGH * passed or self._limits.max_bytes is not None:
                 return
-            number = _retreat(road, number)
+            number = _nearest(road, (passed + refused) / 2 - base.bench.rest_bytes)
+
+    def _start(self, base: Base, road: Road) -> int:
+        """Return the number to try first: the one that just fits the budget, or else what calibration allows."""
+        if self._limits.max_bytes is None:
+            return self._furthest(base, road)
+        within = road.within(self._limits.max_bytes - base.bench.rest_bytes)
+        return len(road) - 1 if within is None else within
 
     def _road(self, base: Base, style: Style) -> Road:
         menus = style.menus(base.bench.sites, self._allowed)
@@ -155,10 +170,9 @@ def _halfway(road: Road, good: int, bad: int) -> int:
     return min(range(good + 1, bad), key=lambda number: abs(road.nbytes(number) - middle))
 
 
-def _retreat(road: Road, number: int) -> int:
-    """Return the furthest number with at most half the predicted loss."""
-    target = road.loss(number) / 2
-    return max(k for k in range(number) if k == 0 or road.loss(k) <= target)
+def _nearest(road: Road, nbytes: float) -> int:
+    """Return the number whose weights take about ``nbytes``."""
+    return min(range(len(road)), key=lambda number: abs(road.nbytes(number) - nbytes))
 
 
 def _worth_retreating(candidate: Candidate) -> bool:

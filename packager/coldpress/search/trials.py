@@ -78,7 +78,9 @@ class Trials:
         started: float,
     ) -> Candidate:
         """Write a model, measure its loss, and bring it before the gate."""
-        path = self._work / f"{len(self.candidates)}-{name}.onnx"
+        earlier = sum(candidate.name.partition(" ")[0] == name for candidate in self.candidates)
+        name = f"{name} ({earlier + 1})" if earlier else name
+        path = self._work / f"{len(self.candidates)}.onnx"
         write_model(model, path)
         size = model_bytes(path)
         loss = self._calibration.loss(model)
