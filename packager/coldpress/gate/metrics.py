@@ -221,13 +221,15 @@ def _coded(old: Predictions, new: Predictions) -> "tuple[Array, Array, Array, _S
     named = [old.truth, old.predicted, new.predicted]
     classes, codes = np.unique(np.concatenate([part.ravel() for part in named]), return_inverse=True)
     truth, was, becomes = (part.reshape(old.truth.shape) for part in np.split(codes.ravel(), 3))
-    binary = set(np.unique(old.truth).tolist()) <= {0, 1} and set(classes.tolist()) <= {0, 1}
-    positive = classes.tolist().index(1) if binary and 1 in classes else None
-    return truth, was, becomes, _Score(len(classes), positive)
+    if set(classes.tolist()) <= {0, 1}:
+        return truth, was, becomes, _Score(2, positive=int(np.searchsorted(classes, 1)))
+    return truth, was, becomes, _Score(len(classes), positive=None)
 
 
 @dataclass(frozen=True)
 class _Score:
+    """F1 of classes by number: of the positive one alone, or the mean over all that occur."""
+
     classes: int
     positive: int | None
 

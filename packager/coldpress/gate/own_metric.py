@@ -111,12 +111,10 @@ class OwnMetric(Metric):
                 result = self._function(answers, labels)
         except (Exception, SystemExit) as error:
             raise SamplesError(f"The metric {self.name} raised {_told(error)}; mend it, or name another.") from error
-        try:
-            scores: Array = np.asarray(result, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise SamplesError(
-                f"The metric {self.name} returned a {type(result).__name__}; expected a number, or a number a request."
-            ) from None
+        scores = _numbers(result)
+        if scores is None:
+            what = "None" if result is None else f"a {type(result).__name__}"
+            raise SamplesError(f"The metric {self.name} returned {what}; expected a number, or a number a request.")
         counts = {len(answers), *([] if labels is None else [np.size(labels)])}
         if scores.ndim > 1 or (scores.ndim and len(scores) not in counts):
             wanted = " or ".join(map(str, sorted(counts)))
@@ -136,6 +134,13 @@ def _current_folder() -> Iterator[None]:
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
+
+
+def _numbers(result: Any) -> Array | None:
+    try:
+        return None if result is None else np.asarray(result, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
 
 
 def _told(error: BaseException) -> str:
