@@ -50,8 +50,8 @@ def saturating_weights(path: Path) -> tuple[str, ...]:
     found: list[str] = []
     for known, node, makers in _nodes(read_model(path).graph, {}, {}):
         found += [
-            weight.name or node.name or node.op_type
-            for weight in _byte_weights(node, known, makers)
+            name
+            for name, weight in _byte_weights(node, known, makers)
             if weight.data_type == TensorProto.INT8
             and _can_saturate(numpy_helper.to_array(weight, str(path.parent)), node)
         ]
@@ -77,14 +77,15 @@ def _nodes(body: Body, known: Known, makers: Makers) -> Iterator[tuple[Known, No
             yield from _nodes(graph, known, makers)
 
 
-def _byte_weights(node: NodeProto, known: Known, makers: Makers) -> Iterator[TensorProto]:
+def _byte_weights(node: NodeProto, known: Known, makers: Makers) -> Iterator[tuple[str, TensorProto]]:
     for place in _KERNEL_WEIGHTS.get(node.op_type, ()):
         if place < len(node.input) and node.input[place] in known:
-            yield known[node.input[place]]
+            yield node.input[place], known[node.input[place]]
     if is_standard(node, *_FUSED):
         operands = [makers.get(name) for name in node.input[:2]]
         if all(maker is not None and is_standard(maker, "DequantizeLinear") for maker in operands):
-            yield from (known[maker.input[0]] for maker in operands if maker and maker.input[0] in known)
+            names = [maker.input[0] for maker in operands if maker]
+            yield from ((name, known[name]) for name in names if name in known)
 
 
 def _can_saturate(weight: Array, node: NodeProto) -> bool:
