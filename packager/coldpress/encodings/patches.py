@@ -9,7 +9,7 @@ from onnx import NodeProto, helper
 __all__ = ["patches"]
 
 
-def patches(node: NodeProto, values: np.ndarray, kernel: tuple[int, ...]) -> np.ndarray | None:
+def patches(node: NodeProto, values: np.ndarray, kernel: tuple[int, ...], most: int = 1 << 30) -> np.ndarray | None:
     """Return float32 [positions, C * k...]: for each output position what the kernel of each channel meets there.
 
     Multiplied by the kernels, [out channels, C * k...] transposed, they are the convolution's outputs.
@@ -18,6 +18,7 @@ def patches(node: NodeProto, values: np.ndarray, kernel: tuple[int, ...]) -> np.
         node: A Conv of the standard operator set.
         values: Its input, float32 [N, C, ...].
         kernel: The kernel's shape, [out channels, C, k...].
+        most: Of more positions, so many are taken, evenly spread; the others are not laid out.
 
     Returns:
         None for a convolution in groups, whose output channels meet different inputs.
@@ -33,7 +34,11 @@ def patches(node: NodeProto, values: np.ndarray, kernel: tuple[int, ...]) -> np.
     windows = np.lib.stride_tricks.sliding_window_view(padded, reach, tuple(range(2, 2 + len(size))))
     steps = tuple(slice(None, None, step) for step in (*strides, *dilations))
     met = np.moveaxis(windows[(slice(None), slice(None), *steps)], 1, 1 + len(size))  # [N, positions..., C, k...]
-    return np.ascontiguousarray(met).reshape(-1, int(np.prod(kernel[1:])))
+    positions = met.shape[: 1 + len(size)]
+    count = int(np.prod(positions))
+    taken = np.linspace(0, count - 1, most).astype(np.int64) if count > most else np.arange(count)
+    laid_out: np.ndarray = met[np.unravel_index(taken, positions)].reshape(len(taken), -1)
+    return laid_out
 
 
 def _pads(

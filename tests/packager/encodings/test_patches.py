@@ -35,3 +35,14 @@ def test_patches_multiplied_by_kernels_are_the_convolution(kernel, shape, attrib
 def test_groups_meet_different_inputs():
     conv = node("Conv", ["x", "w"], ["y"], group=2)
     assert patches(conv, np.zeros((1, 4, 8, 8), np.float32), (6, 2, 3, 3)) is None
+
+
+def test_of_many_positions_some_are_taken():
+    conv = node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
+    given = RNG.standard_normal((3, 4, 10, 10)).astype(np.float32)
+    whole = patches(conv, given, (5, 4, 3, 3))
+    some = patches(conv, given, (5, 4, 3, 3), most=50)
+    assert some.shape == (50, 36)
+    assert {row.tobytes() for row in some} <= {row.tobytes() for row in whole}
+    assert some[0].tobytes() == whole[0].tobytes()
+    assert some[-1].tobytes() == whole[-1].tobytes()
