@@ -21,10 +21,20 @@ __all__ = ["BlockStorage", "Int8Storage"]
 
 
 class Int8Storage:
-    """``Mul(Cast(int8), scales)`` with one float32 scale an output channel: a quarter of the bytes."""
+    """``Mul(Cast(int8), scales)`` with one float32 scale an output channel: a quarter of the bytes.
 
-    name = "int8-storage"
-    family = "int8-storage"
+    Args:
+        bits: Codes are of so many bits, in a byte each; for fewer than 8 see ``transport``.
+        zeros: The share of each channel's weights, the smallest, that become zero first.
+    """
+
+    def __init__(
+        self, name: str = "int8-storage", family: str = "int8-storage", bits: int = 8, zeros: float = 0
+    ) -> None:
+        self.name = name
+        self.family = family
+        self._levels = levels_of(bits)
+        self._zeros = zeros
 
     def refusal(self, site: Site) -> str:
         """Say why not: it would not be smaller."""
@@ -35,12 +45,14 @@ class Int8Storage:
         return site.elements + 4 * int(np.prod(channel_scale_shape(site), dtype=np.int64))
 
     def encode(self, weight: np.ndarray, site: Site, gram: np.ndarray | None = None) -> Encoded:
-        """Round to the nearest of 256 steps a channel, or by GPTQ with a ``gram``."""
+        """Round to the nearest of equal steps in each channel, or by GPTQ with a ``gram``."""
         groups = channels(site, weight)
-        scales = best_scales(groups, levels_of(8))
+        kept = _largest(groups, self._zeros)
+        groups = groups * kept
+        scales = best_scales(groups, self._levels)
         if gram is not None and _fits(gram, site):
-            groups = _rounded(groups, np.broadcast_to(scales[:, None], groups.shape), levels_of(8), gram)
-        codes = from_channels(site, snap(groups, scales, levels_of(8)))
+            groups = _rounded(channels(site, weight), scales[:, None] * kept, self._levels, gram)
+        codes = from_channels(site, snap(groups, scales, self._levels))
         return Encoded({"codes": codes, "scales": scales.reshape(channel_scale_shape(site))})
 
     def decode(self, encoded: Encoded, site: Site) -> np.ndarray:
@@ -120,6 +132,17 @@ class BlockStorage:
         expanded = expand(decoder, self._bits, planes, scales, unit, blocks.shape)
         decoder.node("Reshape", expanded, decoder.integers(*site.shape), output=site.name)
         decoder.place()
+
+
+def _largest(groups: np.ndarray, zeros: float) -> np.ndarray:
+    """Return which weights of each group are not among its smallest, of which there are a share of ``zeros``."""
+    count = int(zeros * groups.shape[1])
+    if not count:
+        return np.ones(groups.shape, np.bool_)
+    sizes = np.abs(groups)
+    bound = np.partition(sizes, count - 1, axis=1)[:, count - 1 : count]
+    kept: np.ndarray = sizes > bound
+    return kept
 
 
 def _fits(gram: np.ndarray, site: Site) -> bool:

@@ -11,6 +11,7 @@ from coldpress.encodings.encoding import Encoded, Encoding, Role, Site
 from coldpress.encodings.fp16_storage import Fp16Storage
 from coldpress.encodings.int_storage import BlockStorage, Int8Storage
 from coldpress.encodings.sites import find_sites
+from coldpress.encodings.transport import TRANSPORT
 from coldpress.shrink.dead_code import drop_dead_nodes, drop_unused_initializers
 from coldpress.shrink.dedup_weights import dedup_weights
 from coldpress.shrink.draft import Draft
@@ -28,9 +29,10 @@ ENCODINGS: dict[str, Encoding] = {
         Int8Storage(),
         BlockStorage(6),
         BlockStorage(4),
+        *TRANSPORT,
     )
 }
-"""By name, from the most faithful to the smallest."""
+"""By name; those of one family from the most faithful to the smallest."""
 
 
 def menu(site: Site, families: Collection[str]) -> tuple[Encoding, ...]:
