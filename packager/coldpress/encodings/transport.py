@@ -11,7 +11,6 @@ was trained to be sparse keeps its zeros, and their small archive, in ``int8-sto
 
 import zlib
 
-
 from coldpress.encodings.encoding import Encoded
 from coldpress.encodings.int_storage import Int8Storage
 
