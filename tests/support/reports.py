@@ -361,7 +361,7 @@ def minilm() -> Document:
 
 def detector() -> Document:
     """An object detector made static int8, without a bundle; names of tensors say the operator only."""
-    weights = [(f"onnx::Conv_{100 + n}", (16 << min(5, n // 10), 64 + 8 * n, 3, 3), "Conv") for n in range(58)]
+    weights = [(f"onnx::Conv_{100 + n}", (16 << min(3, n // 12), 16 + 2 * n, 3, 3), "Conv") for n in range(58)]
     weights += [(f"onnx::Add_{n}", (64 * (n + 1),), "Add") for n in range(20)]
     before, after = _tensors(weights, {}, {}), _tensors(weights, {"Conv": 8.2}, {"Conv": "int8"})
     was = {"original_warm_ms": 82.0, "original_peak_mb": 96.0, "original_cold_ms": 240.0}

@@ -12,6 +12,7 @@ from coldpress.report.words import bytes_tick, plain
 __all__ = ["Cell", "Map", "Pareto", "Step", "Tick", "draw_map", "draw_pareto", "draw_waterfall"]
 
 _ASPECT = 1.5  # width to height of a treemap
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LOG_FROM = 30  # sizes further apart than so many times are drawn on a logarithmic axis
 
 
@@ -178,8 +179,7 @@ def _with_ticks(axis: _Axis, values: Sequence[tuple[float, str]]) -> _Axis:
 
 
 def _power(value: float) -> str:
-    power = round(math.log10(value))
-    return plain(value) if -3 <= power <= 2 else f"1e{power}"
+    return "10" + str(round(math.log10(value))).translate(_RAISED)
 
 
 def _front(marks: Sequence[Mark]) -> tuple[tuple[float, float], ...]:

@@ -54,6 +54,11 @@ class Group:
     leaves: list[Leaf] = field(default_factory=list)
 
     @property
+    def label(self) -> str:
+        """The end of the name, by which the layers of a model differ; the whole of a short one."""
+        return self.name if len(self.name) <= 14 or not self.weights else ".".join(self.name.split(".")[-2:])
+
+    @property
     def bytes(self) -> int:
         """Bytes of all leaves."""
         return sum(leaf.bytes for leaf in self.leaves)
@@ -146,8 +151,7 @@ def _capped(groups: Iterable[Group]) -> list[Group]:
         if len(rest) == 1:
             shown += rest
         elif rest:
-            kinds = {leaf.kind for leaf in rest}
-            kind = kinds.pop() if len(kinds) == 1 else "around"
+            kind = rest[0].kind  # of the largest
             what = "tensors" if group.weights else "files"
             shown.append(Leaf(f"{len(rest):,} other {what}", sum(leaf.bytes for leaf in rest), kind, group.name))
         shown = [leaf for leaf in shown if leaf.bytes]

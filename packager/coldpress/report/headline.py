@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from coldpress.report.document import Candidate, Document, Verdict
-from coldpress.report.words import bytes_text, figure, milliseconds, times
+from coldpress.report.words import bytes_text, figure, milliseconds, shorten, times
 
 __all__ = ["Headline", "Tile", "headline"]
 
@@ -72,12 +72,13 @@ def _sentence(document: Document, chosen: Candidate) -> str:
         return "Nothing smaller is as right, so the model stays as it is."
     if verdict is None:
         return "No samples were given: the size of each error is bounded, what it does to answers was not measured."
+    metric = shorten(verdict.metric, 60)
     on = f"on {verdict.samples:,} sample{'s' if verdict.samples != 1 else ''}"
     if verdict.verdict == "pass" and verdict.identical:
         return f"Every answer is the original's, bit for bit, {on}."
     if verdict.verdict == "pass" and verdict.drop_bound is not None:
         return (
-            f"With 95 % confidence {verdict.metric} falls by no more than {figure(max(0.0, verdict.drop_bound))} {on}; "
+            f"With 95 % confidence {metric} falls by no more than {figure(max(0.0, verdict.drop_bound))} {on}; "
             f"{figure(document.max_drop)} is allowed."
         )
     if verdict.verdict == "inconclusive" and verdict.samples_needed:
@@ -89,8 +90,9 @@ def _tiles(document: Document, verdict: Verdict) -> tuple[Tile, ...]:
     now, then = verdict.figures, verdict.original_figures
     tiles = []
     if verdict.original is not None and verdict.shrunk is not None:
-        bound = "" if verdict.drop_bound is None else f"bound of the drop {figure(max(0.0, verdict.drop_bound))}, "
-        kept = f"{_metric(verdict.original)} before; {bound}{figure(document.max_drop)} allowed"
+        kept = f"{_metric(verdict.original)} before"
+        if verdict.drop_bound is not None:
+            kept += f"; a drop of {figure(max(0.0, verdict.drop_bound))} at most, {figure(document.max_drop)} allowed"
         tiles.append(Tile(verdict.metric, _metric(verdict.shrunk), kept))
     if now["warm_ms"] is not None:
         slower = _pace(verdict.slowdown)

@@ -117,8 +117,14 @@ def render_report(document: Mapping[str, Any]) -> str:
         "times": words.times,
         "shorten": words.shorten,
         "visible": words.visible,
+        "cut": _cut,
     }
-    environment.globals |= {"place": places, "check_value": words.check_value, "use_value": words.use_value}
+    environment.globals |= {
+        "Markup": Markup,
+        "place": places,
+        "check_value": words.check_value,
+        "use_value": words.use_value,
+    }
     body = environment.get_template("body.html").render(
         d=read, headline=headline(read), table_rows=_TABLE_ROWS, **_charts(read)
     )
@@ -134,6 +140,14 @@ def render_report(document: Mapping[str, Any]) -> str:
         script_hash=_hash(script),
         data=_json_for_script(canonical(document)),
     )
+
+
+def _cut(text: str, limit: int) -> Markup:
+    """Return ``text`` as an element of its own direction, cut to ``limit`` characters, whole where one points at it."""
+    short, whole = words.shorten(text, limit), words.visible(text)
+    if short == whole:
+        return Markup("<bdi>{}</bdi>").format(short)
+    return Markup('<bdi title="{}">{}</bdi>').format(whole, short)
 
 
 def _charts(read: Document) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def figure(value: float) -> str:
     size = abs(value)
     if size >= 99.95:
         return f"{value:,.0f}"
-    if size >= 0.001:
+    if size >= 0.0001:
         return f"{value:.1f}" if size >= 9.995 else f"{value:.2f}" if size >= 0.9995 else f"{value:.3g}"
     return f"{value:.1e}".replace("e-0", "e-")
 
@@ -81,7 +81,7 @@ def use_value(name: str, value: float | None) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Return ``text`` with what cannot be seen as ``\uXXXX``: controls, marks that turn text around, halves of pairs."""
+    r"""Return ``text`` with what cannot be seen as ``\uXXXX``: controls, marks that turn text, halves of pairs."""
     return "".join(
         f"\\u{ord(c):04x}" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else c for c in text[:_TITLE]
     )
