@@ -7,7 +7,7 @@ import numpy as np
 
 from coldpress.gate.values import Answer, Answers, Array, Scores, arrays_of, floats_of, rows
 
-__all__ = ["Rule", "decision_rules", "unchanged"]
+__all__ = ["Rule", "always_the_same", "decision_rules", "unchanged"]
 
 Rule = Literal["equal", "argmax", "threshold"]
 """How to decide: values that are the decision themselves, the likeliest class of the last axis, likelier than not."""
@@ -63,13 +63,27 @@ def unchanged(before: Answer, after: Answer, rules: Mapping[str, Rule]) -> Score
     return least
 
 
+def always_the_same(answers: Answers, rules: Mapping[str, Rule]) -> bool:
+    """Tell whether every output decides one and the same thing in all ``answers``: then nothing can be told by it."""
+    seen: dict[str, set[object]] = {name: set() for name in rules}
+    for answer in answers:
+        for name, array in arrays_of(answer).items():
+            if name in rules:
+                seen[name].update(np.unique(_decided(array, rules[name])).tolist())
+                if len(seen[name]) > 1:
+                    return False
+    return True
+
+
+def _decided(array: Array, rule: Rule) -> Array:
+    if rule == "argmax" and array.size:
+        return np.asarray(array.argmax(axis=-1))
+    return array > 0.5 if rule == "threshold" else array
+
+
 def _shares(before: Array, after: Array | None, rule: Rule) -> Scores:
     if after is None or after.shape != before.shape:
         return np.zeros(1 if rule == "argmax" and before.ndim == 1 else rows(before))
-    if rule == "argmax":
-        before, after = before.argmax(axis=-1), after.argmax(axis=-1)
-    elif rule == "threshold":
-        before, after = before > 0.5, after > 0.5
-    same = np.asarray(before == after)
+    same = np.asarray(_decided(before, rule) == _decided(after, rule))
     shares: Scores = same.reshape(rows(same), -1).mean(axis=1)
     return shares

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from coldpress.errors import ConfigError, SamplesError
-from coldpress.gate.decisions import decision_rules, unchanged
+from coldpress.gate.decisions import always_the_same, decision_rules, unchanged
 from coldpress.gate.predictions import Predictions, labels_by, numbers_by
 from coldpress.gate.statistics import Evidence, evidence, resample
 from coldpress.gate.values import Answers, Array, Scores, cosine, largest_of
@@ -180,7 +180,13 @@ class Agreement(Metric):
 
     def weigh(self, before: Answers, after: Answers, labels: Any) -> Weighed:
         new = self.scores(after, labels, before)
-        return Weighed(1.0, float(new.mean()), evidence(np.ones(len(new)), new, unit=1.0))
+        problem = ""
+        if always_the_same(before, decision_rules(before)):
+            problem = (
+                "The original decides the same on all samples: a model that always did so would pass; "
+                "give samples that it decides differently."
+            )
+        return Weighed(1.0, float(new.mean()), evidence(np.ones(len(new)), new, unit=1.0), problem)
 
 
 def resolve_metric(name: str | None, labelled: bool) -> Metric:

@@ -87,8 +87,9 @@ def cosine(before: Answer, after: Answer, largest: Mapping[str, float]) -> float
         largest: By output, the largest root mean square that the original gives anywhere.
 
     An answer that is nothing beside others of the same output has no direction: it must be nothing in the candidate
-    too. Outputs that are no floats, and models without any, count as 1 where they are equal and 0 where not. Another
-    shape is 0. Elements that are not finite in both are left out.
+    too. Nor has a single number: it counts 1 less its error, in shares of the largest one. Of models that give no
+    floats, answers are 1 where they are equal and 0 where not. Another shape is 0. Elements that are not finite in both
+    are left out.
     """
     floats, others = floats_of(before), floats_of(after)
     if not floats:
@@ -106,6 +107,9 @@ def _cosine(a: Array, b: Array | None, largest: float) -> float:
     a, b = a[finite], b[finite]
     if not a.size:
         return 1.0
+    if a.size == 1:
+        error, scale = float(np.abs(a - b).sum()), max(largest, float(np.abs(a).sum()))
+        return max(-1.0, 1 - error / scale) if scale else float(error == 0)
     floor = _NEGLIGIBLE * largest
     if root_mean_square(a) <= floor:
         return float(root_mean_square(b) <= 2 * floor)

@@ -148,6 +148,12 @@ def test_an_answer_that_is_next_to_nothing_must_stay_so_and_has_no_direction():
     assert metric.scores(loud, None, before).tolist() == [1, 0]
 
 
+def test_a_single_number_counts_by_its_error_because_it_has_no_direction():
+    metric = resolve_metric("cosine", labelled=False)
+    before, after = ([{"y": np.array([[x]])} for x in part] for part in ((2.0, 0.0, 1.0), (1.9, 0.01, -1.0)))
+    assert metric.scores(after, None, before) == pytest.approx([0.95, 0.995, 0])
+
+
 def test_an_answer_of_another_size_or_of_none_is_not_alike():
     metric = resolve_metric("cosine", labelled=False)
     before = [{"y": np.ones(3)}, {"y": np.zeros(3)}]
@@ -166,6 +172,13 @@ def test_agreement_is_the_share_of_decisions_that_stay():
     weighed = metric.weigh(LABELS, after, None)
     assert (weighed.original, weighed.shrunk, weighed.evidence.drop) == (1, 0.75, 0.25)
     assert metric.value(LABELS, None) == 1
+
+
+def test_decisions_that_are_always_the_same_tell_nothing():
+    metric = resolve_metric("agreement", labelled=False)
+    quiet = [{"speech": np.array([[x]])} for x in (0.01, 0.02, 0.4)]
+    assert "decides the same on all samples" in metric.weigh(quiet, quiet, None).problem
+    assert metric.weigh(LABELS, LABELS, None).problem == ""
 
 
 def test_agreement_of_a_model_that_decides_nothing_says_to_use_cosine():
