@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from coldpress.errors import ModelError
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Compute", "Inspection", "Port", "StripEstimate", "inspect_model"]
 
-_MOST_SIZES = 8
-_MOST_SECONDS = 1.0
+_MOST_SIZES = 5
 """Sizes of inputs to look at, until the shapes inside are known: some models take no image of the usual size."""
 
 
@@ -221,7 +219,6 @@ def _compute(model: "ModelProto", path: Path, sizes: Mapping[str, int]) -> Compu
     from coldpress.inspecting.costs import op_costs  # noqa: PLC0415  (onnx and numpy are heavy)
     from coldpress.inspecting.sizing import size_up  # noqa: PLC0415
 
-    started = monotonic()
     best: Compute | None = None
     for sized in size_up(model, path, sizes, most=_MOST_SIZES):
         if odd := sorted(set(sizes) - set(sized.assumed)):
@@ -230,7 +227,7 @@ def _compute(model: "ModelProto", path: Path, sizes: Mapping[str, int]) -> Compu
         found = Compute(sized.assumed, op_costs(sized))
         if best is None or found.unknown < best.unknown:
             best = found
-        if not found.unknown or monotonic() - started > _MOST_SECONDS:
+        if not found.unknown:
             break
     return best if best is not None else Compute({}, ())
 

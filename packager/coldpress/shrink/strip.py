@@ -14,6 +14,7 @@ from onnx import ModelProto
 from coldpress.shrink.common_nodes import merge_common_nodes
 from coldpress.shrink.dead_code import drop_dead_nodes, drop_unused_functions, drop_unused_initializers
 from coldpress.shrink.dedup_weights import dedup_weights
+from coldpress.shrink.default_attributes import drop_default_attributes
 from coldpress.shrink.documentation import drop_documentation
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.dropout import drop_dropouts
@@ -31,6 +32,7 @@ from coldpress.shrink.pack_tensors import pack_tensors
 from coldpress.shrink.scopes import unique_names
 from coldpress.shrink.short_names import shorten_names
 from coldpress.shrink.transposed_ties import tie_transposed
+from coldpress.shrink.tree_tables import drop_idle_tree_tables
 from coldpress.shrink.value_info import drop_value_info
 
 __all__ = ["FINISHING", "LOSSLESS", "WITHIN_ROUNDING", "Pass", "Step", "StripResult", "strip"]
@@ -44,6 +46,7 @@ LOSSLESS: tuple[tuple[str, Pass], ...] = (
     (_INPUTS, modernize_inputs),
     ("constants to initialisers", hoist_constants),
     ("plain integers", pack_tensors),
+    ("tree tables", drop_idle_tree_tables),
     ("identities", drop_identities),
     ("dropouts", drop_dropouts),
     ("no-ops", drop_no_ops),
@@ -65,6 +68,7 @@ and is now stored may be packed by a kernel that could not pack it before, and s
 FINISHING: tuple[tuple[str, Pass], ...] = (
     ("transposed ties", tie_transposed),
     ("exact narrow storage", narrow_constants),
+    ("default attributes", drop_default_attributes),
     ("short names", shorten_names),
 )
 """Passes as lossless as the others, for the end: after them weights are no longer where and what they were.
