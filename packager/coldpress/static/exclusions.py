@@ -13,6 +13,7 @@ from typing import Any
 
 from onnx import ModelProto
 
+from coldpress.static.calibrate import Method
 from coldpress.static.loss import Loss, OutputLoss
 from coldpress.static.modernise import open_session
 from coldpress.static.operators import PRODUCTS, Graph
@@ -30,23 +31,39 @@ _LEAST_SPLIT = 8
 """From so many requests on, some are kept from calibration."""
 _STEP = 1.4
 """Each rung of the ladder leaves this many times as many units in float as the one before, and at least one more."""
-_SENSITIVITY_SHARE = 0.7
-"""Part of the time that may go into measuring units one by one."""
+_FORMS_SHARE, _SENSITIVITY_SHARE, _LADDER_SHARE = 0.3, 0.5, 0.2
+"""Parts of the time for choosing a form, for measuring units one by one, and for the ladder."""
+_FORMS: tuple[tuple[Method, bool], ...] = (
+    ("minmax", False),
+    ("minmax", True),
+    ("percentile", False),
+    ("percentile", True),
+)
+"""Ways to find ranges, and whether products alone are quantised; none of them is best for every model."""
+_ALIKE = 1.1
+"""Forms whose times are within this factor of the quickest are told apart by their loss."""
+_CLIPPING = 2.0
+"""Ranges by percentile must lose this many times less: what they clip no layer left in float brings back."""
+_TIMED_RUNS = 6
 _LEAST_COST = 0.01
 """No unit counts as cheaper than this part of the model; leaving one in float costs two conversions at least."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Nodes to leave in float, by first output.
+    """What to tell ``quantise``, and what to expect of it.
 
     Attributes:
-        exclude: What ``quantise`` and ``Graph.choose`` take.
+        exclude: Nodes to leave in float, by first output.
+        products: Whether Conv, MatMul and Gemm alone are quantised.
+        method: How ranges are found.
         loss: On requests that ranges were not taken from, where there were enough.
         cost: The part of all quantisable multiplications that is done on integers.
     """
 
     exclude: frozenset[str]
+    products: bool
+    method: Method
     loss: Loss
     cost: float
 
@@ -56,22 +73,24 @@ def search_exclusions(
     calibration: Sequence[Mapping[str, Any]],
     *,
     target: float = 1e-3,
-    products: bool = False,
     seconds: float = 120.0,
     progress: Progress | None = None,
 ) -> tuple[Candidate, ...]:
     """Return candidates from all quantised to the first that meets ``target``, or to one unit quantised.
 
-    Of eight requests or more every third is kept from calibration here and the loss measured on those, so that answers
-    beyond the ranges seen show. Time and ``target`` both end the search with what was found by then.
+    First the form is chosen: of the quickest ways to quantise everything but the last products, the one that loses
+    least. Of eight requests or more every third is kept from calibration here and the loss measured on those, so that
+    answers beyond the ranges seen show. Time and ``target`` both end the search with what was found by then.
 
     Args:
         model: As for ``quantise``.
         calibration: Requests, inputs by name.
         target: The ``Loss.mean`` to reach.
-        products: Quantise Conv, MatMul and Gemm only.
         seconds: Stop after about so long.
         progress: Called before each trial.
+
+    Returns:
+        Each candidate leaves more in float than the one before; none where nothing can be quantised.
 
     Raises:
         ModelError: The operator set is too old to convert.
@@ -79,54 +98,84 @@ def search_exclusions(
     """
     deadline = time.monotonic() + seconds
     tell = progress or (lambda _what, _done: None)
-    tell("ranges of activations", 0.0)
-    fitted = (
-        [request for index, request in enumerate(calibration) if index % 3] if len(calibration) >= 8 else calibration
-    )
-    measured = calibration[::3] if len(calibration) >= 8 else calibration
-    made = Quantiser.of(model, fitted)
-    chosen = made.graph.choose(products=products)
-    if not chosen:
+    fitted = measured = calibration
+    if len(calibration) >= _LEAST_SPLIT:
+        measured = calibration[::3]
+        fitted = [request for index, request in enumerate(calibration) if index % 3]
+    trial = _quickest(model, fitted, measured[:_MOST_MEASURED], tell, deadline - seconds * (1 - _FORMS_SHARE))
+    if trial is None:
         return ()
-    trial = _Trial(made, measured[:_MOST_MEASURED], products=products)
-    tell("everything quantised", 0.0)
+    head, units = trial.units()
+    tell("everything quantised", _FORMS_SHARE)
     found = [trial.candidate(frozenset())]
-    if found[0].loss.mean <= target:
-        return tuple(found)
-    head, units = _units(made.graph, chosen)
-    if units:
-        tell("all but the last products", 0.0)
+    if units and found[0].loss.mean > target:
+        tell("all but the last products", _FORMS_SHARE)
         found.append(trial.candidate(head))
     harm: list[tuple[float, frozenset[str]]] = []
     for index, unit in enumerate(units if found[-1].loss.mean > target else ()):
-        tell(f"only {min(unit)} and what follows it", _SENSITIVITY_SHARE * index / len(units))
-        late = time.monotonic() > deadline - seconds * (1 - _SENSITIVITY_SHARE)
+        tell(f"only {min(unit)} and what follows it", _FORMS_SHARE + _SENSITIVITY_SHARE * index / len(units))
+        late = time.monotonic() > deadline - seconds * _LADDER_SHARE
         # What there was no time to measure comes last, in its own order.
         harm.append((-index if late else trial.harm(unit), unit))
     order = [unit for _, unit in sorted(harm, key=lambda pair: -pair[0])]
     count = 0
     while found[-1].loss.mean > target and count < len(order) - 1 and time.monotonic() < deadline:
         count = min(max(count + 1, int(count * _STEP)), len(order) - 1)
-        done = _SENSITIVITY_SHARE + (1 - _SENSITIVITY_SHARE) * count / len(order)
+        done = 1 - _LADDER_SHARE * (1 - count / len(order))
         tell(f"all but the last products and {count} of {len(order)} units", done)
         found.append(trial.candidate(head.union(*order[:count])))
     return tuple(found)
 
 
-class _Trial:
-    """Takes the loss of quantised models against the float one."""
+def _quickest(
+    model: ModelProto,
+    fitted: Sequence[Mapping[str, Any]],
+    measured: Sequence[Mapping[str, Any]],
+    tell: Progress,
+    deadline: float,
+) -> "_Trial | None":
+    """Return the form that is quick and loses least, None where nothing can be quantised."""
+    tried: list[tuple[float, float, _Trial]] = []
+    made: dict[Method, Quantiser] = {}
+    for index, (method, products) in enumerate(_FORMS):
+        if tried and time.monotonic() > deadline:
+            break
+        tell(f"{'products' if products else 'everything'} by {method}", _FORMS_SHARE * index / len(_FORMS))
+        if method not in made:
+            made[method] = Quantiser.of(model, fitted, method=method)
+        trial = _Trial(made[method], measured, products=products)
+        head, _ = trial.units()
+        nodes = trial.choose(head) or trial.choose()
+        if nodes:
+            handicap = _CLIPPING if method == "percentile" else 1.0
+            tried.append((trial.milliseconds(nodes), trial.loss(nodes).mean * handicap, trial))
+    if not tried:
+        return None
+    least = min(took for took, _, _ in tried)
+    return min((each for each in tried if each[0] <= least * _ALIKE), key=lambda each: each[1])[2]
 
-    def __init__(self, made: Quantiser, requests: Sequence[Mapping[str, Any]], *, products: bool = False) -> None:
+
+class _Trial:
+    """Takes loss and time of quantised models of one form."""
+
+    def __init__(self, made: Quantiser, requests: Sequence[Mapping[str, Any]], *, products: bool) -> None:
         self._made = made
         self._products = products
         self._requests = requests
-        self._whole = made.cost(made.graph.choose(products=products))
-        self._measure = OutputLoss(self._answers(made.model))
+        self._whole = made.cost(self.choose())
+        self._measure = OutputLoss(_answers(made.model, requests))
+
+    def choose(self, exclude: Collection[str] = ()) -> frozenset[str]:
+        return self._made.graph.choose(exclude, products=self._products)
+
+    def units(self) -> tuple[frozenset[str], list[frozenset[str]]]:
+        return _units(self._made.graph, self.choose())
 
     def candidate(self, exclude: frozenset[str]) -> Candidate:
         """Quantise all but ``exclude``."""
-        nodes = self._made.graph.choose(exclude, products=self._products)
-        return Candidate(exclude, self.loss(nodes), self._made.cost(nodes) / self._whole)
+        nodes = self.choose(exclude)
+        cost = self._made.cost(nodes) / self._whole
+        return Candidate(exclude, self._products, self._made.method, self.loss(nodes), cost)
 
     def harm(self, unit: Collection[str]) -> float:
         """Quantise only ``unit``; return the loss for what it saves."""
@@ -134,12 +183,23 @@ class _Trial:
 
     def loss(self, nodes: Collection[str]) -> Loss:
         """Quantise ``nodes``."""
-        return self._measure.of(self._answers(self._made.write(nodes)))
+        return self._measure.of(_answers(self._made.write(nodes), self._requests))
 
-    def _answers(self, model: ModelProto) -> list[dict[str, Any]]:
-        session = open_session(model)
-        names = [output.name for output in session.get_outputs()]
-        return [dict(zip(names, session.run(None, dict(request)), strict=True)) for request in self._requests]
+    def milliseconds(self, nodes: Collection[str]) -> float:
+        """Quantise ``nodes``; return the processor time of the quickest run, which other work disturbs least."""
+        session = open_session(self._made.write(nodes))
+        took = []
+        for _ in range(_TIMED_RUNS):
+            begun = time.process_time()
+            session.run(None, dict(self._requests[0]))
+            took.append((time.process_time() - begun) * 1e3)
+        return min(took)
+
+
+def _answers(model: ModelProto, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    session = open_session(model)
+    names = [output.name for output in session.get_outputs()]
+    return [dict(zip(names, session.run(None, dict(request)), strict=True)) for request in requests]
 
 
 def _units(graph: Graph, chosen: Collection[str]) -> tuple[frozenset[str], list[frozenset[str]]]:

@@ -19,7 +19,7 @@ bits; its kernel on those CPUs widens to 16 bits before multiplying, and is slow
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -93,13 +93,15 @@ class Quantiser:
         model: Of opset 13 or later.
         graph: Its nodes that have integer kernels.
         ranges: Of every activation that these read or make.
-        means: By channel, of the activations that products with constant weights read.
+        means: By channel, of the activations that Conv reads.
+        method: How the ranges were found.
     """
 
     model: ModelProto
     graph: Graph
     ranges: Mapping[str, Seen]
-    means: Mapping[str, np.ndarray] = field(default_factory=dict)
+    means: Mapping[str, np.ndarray]
+    method: Method
 
     @classmethod
     def of(cls, model: ModelProto, requests: Sequence[Mapping[str, Any]], *, method: Method = "minmax") -> "Quantiser":
@@ -118,7 +120,7 @@ class Quantiser:
                 readers.setdefault(value, []).append(node)
         ranges = narrow(graph, ranges, readers)
         weighted = dict.fromkeys(graph.sources[name][0] for name, node in graph.nodes.items() if node.op_type == "Conv")
-        return cls(model, graph, ranges, channel_means(model, list(weighted), requests))
+        return cls(model, graph, ranges, channel_means(model, list(weighted), requests), method)
 
     def cost(self, nodes: Collection[str]) -> float:
         """Return what ``nodes`` compute for one request, in multiplications; an elementwise node's value counts 8."""
