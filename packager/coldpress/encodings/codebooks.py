@@ -15,10 +15,10 @@ import numpy as np
 
 from coldpress.encodings.clip import best_scales, squared_errors
 
-__all__ = ["PLANES", "levels", "pack", "plane_table", "scale_codes", "scale_table", "unpack"]
+__all__ = ["FILL_BYTES", "levels", "nibbles", "pack", "scale_codes", "scale_table", "unpack"]
 
-PLANES = {8: (8,), 6: (4, 2), 4: (4,)}
-"""Codes of so many bits are kept as planes of so many, the highest bits first: planes fill bytes, 6 bits do not."""
+FILL_BYTES = {8: 1, 6: 4, 4: 2}
+"""By bits of a code, how many codes fill bytes together."""
 _OUTERMOST = {4: 0.9677083, 6: 0.98}
 """The quantile of a normal distribution that the outermost level stands for; QLoRA's for 4 bits, measured for 6."""
 _STEPS = 12
@@ -43,40 +43,37 @@ def levels(bits: int) -> np.ndarray:
 def pack(values: np.ndarray, bits: int) -> list[np.ndarray]:
     """Return the planes that keep ``values``, int8 [n], all of them ``levels``.
 
-    For 8 bits that is ``values``; else the codes' high 4 bits, uint8 [n/2], and, of 6 bits, the low 2, uint8 [n/4].
-    Neighbours share a byte, the first in the lowest bits.
+    For 8 bits that is ``values``. Else a code is the number of its level, and two neighbours are one number, the first
+    in its low bits: of 4-bit codes a byte, uint8 [n/2]; of 6-bit codes 12 bits, whose low eight are the first plane,
+    uint8 [n/2], and whose high four are, again in pairs, the second, uint8 [n/4].
     """
     if bits == 8:
         return [values]
-    numbers = np.zeros(256, np.uint8)
+    numbers = np.zeros(256, np.uint16)
     numbers[levels(bits).view(np.uint8)] = np.arange(1 << bits)
     codes = numbers[values.view(np.uint8)]
-    planes = []
-    left = bits
-    for width in PLANES[bits]:
-        left -= width
-        apart = (codes >> left & (1 << width) - 1).reshape(-1, 8 // width)
-        shifted = apart << np.arange(0, 8, width, dtype=np.uint8)
-        planes.append(np.bitwise_or.reduce(shifted, axis=1).astype(np.uint8))
-    return planes
+    pairs = codes[::2] | codes[1::2] << bits
+    if bits == 4:
+        return [pairs.astype(np.uint8)]
+    high = pairs >> 8
+    return [(pairs & 255).astype(np.uint8), (high[::2] | high[1::2] << 4).astype(np.uint8)]
 
 
 def unpack(planes: list[np.ndarray], bits: int) -> np.ndarray:
     """Return the values, int8 [n], that ``pack`` made ``planes`` of."""
     if bits == 8:
         return planes[0]
-    parts = [plane_table(bits, number)[plane].reshape(-1) for number, plane in enumerate(planes)]
-    values: np.ndarray = levels(bits)[np.bitwise_or.reduce(parts)]
+    pairs = planes[0].astype(np.uint16)
+    if bits == 6:
+        pairs |= nibbles()[planes[1]].reshape(-1).astype(np.uint16) << 8
+    values: np.ndarray = levels(bits)[np.stack([pairs & (1 << bits) - 1, pairs >> bits], axis=-1).reshape(-1)]
     return values
 
 
 @cache
-def plane_table(bits: int, number: int) -> np.ndarray:
-    """Return what each byte of a plane adds to the codes it holds a part of: uint8 [256, codes in a byte]."""
-    widths = PLANES[bits]
-    width, left = widths[number], sum(widths[number + 1 :])
-    shifts = np.arange(0, 8, width)
-    return ((np.arange(256)[:, None] >> shifts & (1 << width) - 1) << left).astype(np.uint8)
+def nibbles() -> np.ndarray:
+    """Return the low and the high four bits of each byte: int8 [256, 2]."""
+    return np.stack([np.arange(256) & 15, np.arange(256) >> 4], axis=-1).astype(np.int8)
 
 
 @cache

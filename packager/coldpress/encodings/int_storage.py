@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from coldpress.encodings.blocks import blocks_of, channel_scale_shape, channels, from_channels
 from coldpress.encodings.clip import best_scales, levels_of, snap
-from coldpress.encodings.codebooks import PLANES, levels, pack, scale_codes, scale_table, unpack
+from coldpress.encodings.codebooks import FILL_BYTES, levels, pack, scale_codes, scale_table, unpack
 from coldpress.encodings.decoder import Decoder
 from coldpress.encodings.encoding import Encoded, Site
 from coldpress.encodings.gptq import round_for_inputs
@@ -87,7 +87,7 @@ class BlockStorage:
     def refusal(self, site: Site) -> str:
         """Say why not: a number of values that does not fill bytes."""
         length = site.elements if site.role != "rows" else site.elements // max(1, site.shape[0])
-        together = 8 // min(PLANES[self._bits])
+        together = FILL_BYTES[self._bits]
         if length % together:
             kind = "rows" if site.role == "rows" else "a tensor"
             return f"{kind} of {length:,} values cannot be packed {together} to a byte"

@@ -12,6 +12,7 @@ from coldpress.encodings.fp16_storage import Fp16Storage
 from coldpress.encodings.int_storage import BlockStorage, Int8Storage
 from coldpress.encodings.sites import find_sites
 from coldpress.encodings.transport import TRANSPORT
+from coldpress.shrink.common_nodes import merge_common_nodes
 from coldpress.shrink.dead_code import drop_dead_nodes, drop_unused_initializers
 from coldpress.shrink.dedup_weights import dedup_weights
 from coldpress.shrink.draft import Draft
@@ -71,7 +72,7 @@ def rewrite(
             gram = grams.get(name) if grams else None
             ready = ENCODINGS[encoding_name].encode(_weight(draft, name), sites[name], gram)
         ENCODINGS[encoding_name].write(draft, sites[name], ready)
-    for clean in (dedup_weights, expand_late, drop_dead_nodes, drop_unused_initializers):
+    for clean in (dedup_weights, merge_common_nodes, expand_late, drop_dead_nodes, drop_unused_initializers):
         clean(draft)
     if problem := guard.complaint(draft):
         raise ValueError(f"the model cannot be written with these encodings: {problem}")

@@ -7,12 +7,13 @@ more columns, so it is written that way here.
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from onnx import NodeProto, TensorProto
 
 from coldpress.encodings.blocks import Blocks
-from coldpress.encodings.codebooks import PLANES, levels, plane_table, scale_table
+from coldpress.encodings.codebooks import levels, nibbles, scale_table
 from coldpress.encodings.decoder import Decoder
 from coldpress.encodings.encoding import Encoded, Site
 from coldpress.shrink.draft import Draft
@@ -27,28 +28,43 @@ def planes_of(encoded: Encoded) -> list[np.ndarray]:
 
 
 def expand(decoder: Decoder, bits: int, planes: Sequence[str], scales: str, unit: str, shape: Sequence[int]) -> str:
-    """Add the nodes that make float32 of ``shape`` (0 keeps the planes' dimension) of planes and scales.
+    """Add the nodes that make float32 of ``shape`` (0 first keeps the planes' dimension) of planes and scales.
 
-    Bytes are unpacked by looking them up in a table of 256 rows, which is one operator at any opset where shifts and
-    masks are many, and gives levels of any spacing.
+    Pairs of codes are looked up in a table of all pairs, which is one operator at any opset where shifts and masks are
+    many, and gives levels of any spacing. Nodes that make tables are the same for every weight:
+    ``merge_common_nodes`` leaves one of each.
     """
-    whole = decoder.integers(*shape)
-    codes = [decoder.node("Reshape", _unpacked(decoder, bits, n, plane), whole) for n, plane in enumerate(planes)]
-    if len(codes) > 1:
-        total = decoder.node("Add", *(decoder.cast(code, TensorProto.INT32) for code in codes))
-        codes = [decoder.node("Gather", decoder.constant(levels(bits)), total)]
+    values = planes[0]
+    if bits != 8:
+        pairs = decoder.cast(values, TensorProto.INT32)
+        if bits == 6:
+            pairs = decoder.node("Add", pairs, _high_bits(decoder, planes[1], shape))
+        values = decoder.node("Gather", _pairs_of_levels(decoder, bits), pairs)
+    values = decoder.cast(decoder.node("Reshape", values, decoder.integers(*shape)), TensorProto.FLOAT)
     places = decoder.cast(scales, TensorProto.INT32)
     sizes = decoder.node("Mul", decoder.node("Gather", decoder.constant(scale_table()), places), unit)
-    return decoder.node("Mul", decoder.cast(codes[0], TensorProto.FLOAT), sizes)
+    return decoder.node("Mul", values, sizes)
 
 
-def _unpacked(decoder: Decoder, bits: int, number: int, plane: str) -> str:
-    """Return levels, or the part of the codes that one of two planes holds: int8, a dimension more than the plane."""
-    if bits == 8:
-        return plane
-    table = plane_table(bits, number)
-    entries = levels(bits)[table] if PLANES[bits] == (bits,) else table.astype(np.int8)
-    return decoder.node("Gather", decoder.constant(entries), decoder.cast(plane, TensorProto.INT32))
+def _high_bits(decoder: Decoder, plane: str, shape: Sequence[int]) -> str:
+    """Return what the high four bits of 12 add to a pair, as int32 in the shape of the plane of low bits."""
+    table = decoder.cast(decoder.constant(nibbles()), TensorProto.INT32)
+    table = decoder.node("Mul", table, decoder.constant(np.array(256, np.int32)))
+    high = decoder.node("Gather", table, decoder.cast(plane, TensorProto.INT32))
+    if shape[0]:
+        return decoder.node("Reshape", high, decoder.integers(prod(shape) // 2))
+    return decoder.node("Reshape", high, decoder.integers(0, prod(shape[1:]) // 2))
+
+
+def _pairs_of_levels(decoder: Decoder, bits: int) -> str:
+    """Return the levels that each pair of codes stands for: int8 [4**bits, 2]; the file holds each level once."""
+    count = 1 << bits
+    table = decoder.constant(levels(bits))
+    first = decoder.node("Tile", table, decoder.integers(count))
+    column = decoder.node("Reshape", table, decoder.integers(count, 1))
+    second = decoder.node("Tile", column, decoder.integers(1, count))
+    flat = decoder.integers(count * count, 1)
+    return decoder.node("Concat", decoder.node("Reshape", first, flat), decoder.node("Reshape", second, flat), axis=1)
 
 
 def write_rows(draft: Draft, site: Site, encoded: Encoded, bits: int, blocks: Blocks) -> None:

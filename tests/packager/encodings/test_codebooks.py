@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldpress.encodings.codebooks import PLANES, levels, pack, scale_codes, scale_table, unpack
+from coldpress.encodings.codebooks import FILL_BYTES, levels, pack, scale_codes, scale_table, unpack
 
 
-@pytest.mark.parametrize("bits", PLANES)
+@pytest.mark.parametrize("bits", FILL_BYTES)
 def test_levels_ascend_from_end_to_end_through_zero(bits):
     found = levels(bits).astype(int)
     assert len(found) == 1 << bits
@@ -24,7 +24,7 @@ def test_four_bit_levels_are_those_of_normal_float():
     np.testing.assert_allclose(levels(4) / 127, published, atol=0.5 / 127 + 1e-4)
 
 
-@given(st.sampled_from(list(PLANES)), st.integers(1, 50), st.integers(0, 2**32 - 1))
+@given(st.sampled_from(list(FILL_BYTES)), st.integers(1, 50), st.integers(0, 2**32 - 1))
 def test_packed_values_unpack(bits, quads, seed):
     values = np.random.default_rng(seed).choice(levels(bits), 4 * quads)
     planes = pack(values, bits)
