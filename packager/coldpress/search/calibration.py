@@ -49,9 +49,7 @@ class Calibration:
         started = time.monotonic()
         self._before = list(answers(reference.run, samples))
         self.seconds = time.monotonic() - started
-        labels_missing = metric.needs_labels and samples.labels is None
-        self._measures = not labels_missing
-        self._worth = None if labels_missing else metric.value(self._before, samples.labels)
+        self._measures = samples.labels is not None or not metric.needs_labels
 
     def answers(self, model: ModelProto, count: int | None = None) -> list[Mapping[str, Any]]:
         """Return the model's answers to the first ``count`` requests, all when None.

@@ -97,13 +97,16 @@ def shrink(
             drawn=reference.drawn,
             architecture=task.architecture,
         )
-    steer = Calibration(reference, calibration or samples.head(0), metric, work, threads=os.cpu_count() or 1)
     with activity("search for the smallest model that is right", task.time_limit_s) as tell:
         clock = Clock(task.time_limit_s)
+        steer = None
+        if searched and calibration is not None:
+            steer = Calibration(reference, calibration, metric, work, threads=os.cpu_count() or 1)
         trials = Trials(gate, steer, clock, work, tell)
         trials.judge_model(stripped.model, EXACT, stripped.recipe, {}, time.monotonic())
-        search = Search(_rounded(stripped, steer), trials, steer, task.passes, limits, clock, tell)
-        early = search.run() if searched else ""
+        early = ""
+        if steer is not None:
+            early = Search(_rounded(stripped, steer), trials, steer, task.passes, limits, clock, tell).run()
     chosen = best(trials.candidates, task.max_bytes, beside_bytes)
     if chosen is None:
         _refuse(trials.candidates, task)

@@ -34,7 +34,7 @@ class Trials:
 
     Args:
         gate: Judges.
-        calibration: Gives each candidate's loss.
+        calibration: Gives each candidate's loss; None where only lossless passes ran.
         clock: Asked before each trial.
         work: Folder for the files.
         tell: Gets a line on what is being tried.
@@ -44,7 +44,12 @@ class Trials:
     """
 
     def __init__(
-        self, gate: Gate, calibration: Calibration, clock: Clock, work: Path, tell: Callable[[str], None]
+        self,
+        gate: Gate,
+        calibration: Calibration | None,
+        clock: Clock,
+        work: Path,
+        tell: Callable[[str], None],
     ) -> None:
         self.candidates: list[Candidate] = []
         self._gate = gate
@@ -83,7 +88,7 @@ class Trials:
         path = self._work / f"{len(self.candidates)}.onnx"
         write_model(model, path)
         size = model_bytes(path)
-        loss = self._calibration.loss(model)
+        loss = self._calibration.loss(model) if self._calibration else 0.0
         self._tell(f"{name}, {size / 1e6:.2f} MB: gate")
         verdict, why_not = None, ""
         try:
