@@ -131,6 +131,20 @@ def test_a_channel_of_zeros_with_a_bias_keeps_its_bias():
     assert _worst(model, quantise(model, given), given) < 0.02
 
 
+def test_biases_are_shifted_by_what_rounded_weights_add_in_the_mean():
+    weights = [g.tensor("w", normal(16, 3, 3, 3))]
+    model = g.model([g.node("Conv", ["x", "w"], ["y"])], [g.value("x", [1, 3, 12, 12])], [g.value("y", None)], weights)
+    bright = [{"x": request["x"] + 1} for request in requests()]
+    made = Quantiser.of(model, bright)
+
+    def off_in_the_mean(correct):
+        written = made.write(made.graph.choose(), correct=correct)
+        gaps = [g.answers(written, each)[0] - g.answers(model, each)[0] for each in bright]
+        return np.abs(np.mean(gaps, axis=(0, 1, 3, 4))).mean()
+
+    assert off_in_the_mean(correct=True) < off_in_the_mean(correct=False) / 3
+
+
 def test_without_samples_it_says_what_to_give():
     with pytest.raises(SamplesError, match="give 32 or more"):
         quantise(cnn(), [])
