@@ -26,7 +26,7 @@ from coldpress.errors import EmulateError
 from coldpress.measure import Sample, sample
 from coldpress.reference import Reference
 
-__all__ = ["run"]
+__all__ = ["machine", "run"]
 
 TOLERANCE = 1e-3  # of the largest magnitude of an output: an arm that is farther off has not done the work
 
@@ -36,7 +36,7 @@ def run(names: Sequence[str], arm_names: Sequence[str], rounds: int, python: Pat
     minor = python_minor(python)
     document: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": _machine(),
+        "machine": machine(),
         "python": _version_of(python),
         "engine": _engine_version(),
         "rounds": rounds,
@@ -179,7 +179,8 @@ def _pack_times(case: Case, minor: str, scratch: Path) -> dict[str, float]:
     return _spread(times)
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Say what this machine is: processor, instruction sets, cores, kernel, memory."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     flags = set(facts.get("flags", facts.get("Features", "")).split())

@@ -1,6 +1,7 @@
 # Tools whose pins conflict with ours, or with each other's, live in environments of their own under .tools/.
 # Each is made from a lock file with hashes; requirements/NAME.in says why the tool is there. To resolve a lock again:
 #     make lock-NAME
+# uv's settings in pyproject.toml (overrides) are for the project's own environment, and no tool's: --no-config.
 UV ?= .venv/bin/uv
 TOOLS := sam moto lint
 PEERS := bench-shrink-simplify bench-shrink-tune bench-shrink-olive
@@ -19,8 +20,8 @@ peers: | .venv/.done
 .tools/%/.done: requirements/%.txt | .venv/.done
 	rm -rf .tools/$*
 	$(UV) venv --quiet --python .venv/bin/python .tools/$*
-	$(UV) pip install --quiet --require-hashes --python .tools/$*/bin/python -r $<
+	$(UV) pip install --no-config --quiet --require-hashes --python .tools/$*/bin/python -r $<
 	touch $@
 
 $(TOOLS:%=lock-%) $(PEERS:%=lock-%): lock-%: | .venv/.done
-	$(UV) pip compile --quiet --python-version 3.11 --universal --generate-hashes requirements/$*.in -o requirements/$*.txt
+	$(UV) pip compile --no-config --quiet --python-version 3.11 --universal --generate-hashes requirements/$*.in -o requirements/$*.txt

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-__all__ = ["alphabet", "best_face", "detections", "iou", "read_line"]
+__all__ = ["SCORE", "alphabet", "best_face", "detections", "iou", "read_line"]
 
 SCORE, OVERLAP = 0.25, 0.45  # as nudenet's own package has them
 MOST = 20  # detections kept of a picture

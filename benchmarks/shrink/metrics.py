@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.shrink.decode import alphabet, best_face, detections, iou, read_line
+from benchmarks.shrink.decode import SCORE, alphabet, best_face, detections, iou, read_line
 
 __all__ = [
-    "accuracy",
-    "agreement",
     "detection_quality",
     "embedding_cosine",
     "face_kept",
+    "label_met",
     "neighbour_kept",
     "note_right",
     "same_detections",
@@ -42,7 +41,7 @@ def _floats(values: Any) -> np.ndarray:
     return np.asarray(list(values), np.float64)
 
 
-def accuracy(answers: Answers, labels: Any) -> np.ndarray:
+def label_met(answers: Answers, labels: Any) -> np.ndarray:
     """1 where the label is met: by a class number [1], else by the largest of the scores [1, classes]."""
 
     def kind(answer: Mapping[str, Any]) -> int:
@@ -50,11 +49,6 @@ def accuracy(answers: Answers, labels: Any) -> np.ndarray:
         return int(value.ravel()[0]) if value.dtype.kind in "iu" else int(value.argmax())
 
     return _floats(kind(answer) == int(label) for answer, label in zip(answers, labels, strict=True))
-
-
-def agreement(answers: Answers, labels: Any) -> np.ndarray:
-    """1 where the largest of the scores is the one that it was (`accuracy`, with the original as the truth)."""
-    return accuracy(answers, labels)
 
 
 def sentence_cosine(answers: Answers, labels: Any) -> np.ndarray:
@@ -92,17 +86,20 @@ def _cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def same_detections(answers: Answers, labels: Any) -> np.ndarray:
-    """1 where a picture has the original's detections, no more and no less: same class, box and score."""
+    """1 where a picture has the original's detections, no more and no less: same class, box and score.
+
+    One whose score is so near to the threshold that a difference of `SAME_SCORE` hides it may be on one side alone.
+    """
 
     def same(found: np.ndarray, expected: np.ndarray) -> bool:
-        found, expected = found[found[:, 1] > 0], expected[expected[:, 1] > 0]
-        left = list(range(len(expected)))
-        for one in found:
-            match = [place for place in left if _same_detection(one, expected[place])]
-            if not match:
+        left = list(expected[expected[:, 1] > 0])
+        for one in found[found[:, 1] > 0]:
+            match = [place for place, other in enumerate(left) if _same_detection(one, other)]
+            if match:
+                left.pop(match[0])
+            elif one[1] > SCORE + SAME_SCORE:
                 return False
-            left.remove(match[0])
-        return not left
+        return all(other[1] <= SCORE + SAME_SCORE for other in left)
 
     pairs = zip(answers, np.asarray(labels), strict=True)
     return _floats(same(detections(_first(answer)), expected) for answer, expected in pairs)

@@ -6,7 +6,7 @@ original, for the labels that nothing but the original can give.
 
 import json
 import wave
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,18 @@ class Samples:
 
     def answers(self, run: Callable[[Request], Answer]) -> list[Answer]:
         """Answer all requests in order, carrying states."""
-        found: list[Answer] = []
+        return [answer for _, answer in self._steps(run)]
+
+    def alone(self, run: Callable[[Request], Answer]) -> list[Request]:
+        """Return the requests with the states that they meet in a row, so that each can be answered alone."""
+        return [request for request, _ in self._steps(run)] if self.states else list(self.requests)
+
+    def _steps(self, run: Callable[[Request], Answer]) -> Iterator[tuple[Request, Answer]]:
         held: Request = {}
         for request in self.requests:
-            found.append(run(request | held))
-            held = {name: found[-1][output] for name, output in self.states.items()}
-        return found
+            answer = run(request | held)
+            yield request | held, answer
+            held = {name: answer[output] for name, output in self.states.items()}
 
 
 def write(samples: Samples, folder: Path, name: str) -> Path:
@@ -307,7 +313,10 @@ def table(name: str, most: int = 2000) -> Callable[[Reference], tuple[Samples, S
 SAMPLERS: dict[str, Callable[[Reference], tuple[Samples, Samples]]] = {
     "minilm": sampler(lambda: data.sentences(600), lambda: data.sentences(64, 1), sentence, embedded),
     "nudenet": sampler(
-        lambda: people(48, 0), lambda: people(32, 1), boxed, lambda _, answer: detections(first(answer))
+        lambda: photos(48, ("astronaut.png", *_EVALUATED)),
+        lambda: people(48, 1),
+        boxed,
+        lambda _, answer: detections(first(answer)),
     ),
     "ocr_rec": sampler(
         lambda: lines(200, 1), lambda: lines(48, 2), line, lambda _, answer: read_line(first(answer), alphabet())

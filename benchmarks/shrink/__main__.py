@@ -1,0 +1,54 @@
+"""`python -m benchmarks.shrink [--only a,b] [--peers a,b] [--out FILE]`."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.shrink.cases import CASES
+from benchmarks.shrink.report import markdown, rows
+from benchmarks.shrink.run import run
+from benchmarks.shrink.tools import PEERS
+from coldpress.console import emit_text, say
+from coldpress.errors import PackError
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    """Measure, write results.json and results.md, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shrink", description=__doc__)
+    parser.add_argument("--only", default=",".join(CASES), help="models, comma-separated")
+    parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated; empty for none")
+    parser.add_argument("--out", type=Path, help="write the JSON here, and leave results.* alone")
+    args = parser.parse_args()
+    names, peers = (list(filter(None, text.split(","))) for text in (args.only, args.peers))
+    for given, known in ((names, CASES), (peers, PEERS)):
+        if unknown := [name for name in given if name not in known]:
+            parser.error(f"{unknown[0]!r} is not known; there are {', '.join(known)}")
+    try:
+        document = run(names, peers)
+    except PackError as error:
+        say(f"benchmarks: {error}")
+        return 1
+    text = json.dumps(document, indent=1) + "\n"
+    if args.out:
+        _write(args.out, text)
+    elif names == list(CASES) and peers == list(PEERS):
+        _write(HERE / "results.json", text)
+        _write(HERE / "results.md", "# What `make bench-shrink` measured\n\n" + markdown(document))
+    emit_text(markdown(document))
+    missed = [row for row in rows(document) if not row.met]
+    say(f"{len(missed)} figures missed" if missed else "every figure met")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)  # noqa: PTH105
+
+
+if __name__ == "__main__":
+    sys.exit(main())
