@@ -15,6 +15,8 @@ __all__ = ["narrow_constants"]
 
 _LEAST_SAVED = 512
 """Bytes; a Cast takes some thirty in the file, and a few microseconds each time the model is opened."""
+_FIRST = 1024
+"""Values to look at first: most weights are found to need their type by then."""
 _OPSET = 9
 """Casts from 8 and 16-bit types are tried from here on, of bfloat16 from 13 (ONNX operator changelog, Cast)."""
 _BFLOAT16_OPSET = 13
@@ -83,15 +85,18 @@ def _narrowest(draft: Draft, tensor: TensorProto, opset: int) -> TensorProto | N
     for kind in kinds:
         if array.nbytes - array.size * np.dtype(kind).itemsize < _LEAST_SAVED:
             continue
-        with np.errstate(all="ignore"):
-            small = array.astype(kind)
-            if np.array_equal(_bits(small.astype(array.dtype)), _bits(array)):
-                return numpy_helper.from_array(small)
+        if _is_exact(array.reshape(-1)[:_FIRST], kind) and _is_exact(array, kind):
+            return numpy_helper.from_array(array.astype(kind))
     if tensor.data_type == TensorProto.FLOAT and opset >= _BFLOAT16_OPSET and array.nbytes >= 2 * _LEAST_SAVED:
         halves = np.ascontiguousarray(array).reshape(-1).view("<u2").reshape(-1, 2)  # bfloat16 is the upper half
         if not halves[:, 0].any() and not np.isnan(array).any():
             return TensorProto(dims=array.shape, data_type=TensorProto.BFLOAT16, raw_data=halves[:, 1].tobytes())
     return None
+
+
+def _is_exact(array: np.ndarray, kind: type[np.generic]) -> bool:
+    with np.errstate(all="ignore"):
+        return np.array_equal(_bits(array.astype(kind).astype(array.dtype)), _bits(array))
 
 
 def _bits(array: np.ndarray) -> np.ndarray:

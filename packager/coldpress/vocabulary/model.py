@@ -8,10 +8,11 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from coldpress.errors import VocabularyError
 from coldpress.shrink.draft import Draft
-from coldpress.shrink.guard import Guard
+from coldpress.shrink.guard import Guard, signature
 from coldpress.shrink.hoist_constants import hoist_constants
 from coldpress.shrink.scopes import bodies, is_standard, output_names, roots, unique_names
 from coldpress.shrink.types import Types
+from coldpress.vocabulary.scores import scoring_weights
 
 __all__ = ["with_rows"]
 
@@ -25,21 +26,30 @@ _ROW_WISE = ("Cast", "Mul", "Add", "Sub", "Div", "DequantizeLinear")
 """Operators that work on each row of a table by itself; their other operands may have a value for each row."""
 
 
-def with_rows(model: ModelProto, kept: list[int], ids: str) -> ModelProto:
+def with_rows(model: ModelProto, kept: list[int], ids: str, *, scores: bool = False) -> ModelProto:
     """Return a copy of ``model`` whose input ``ids`` means places in ``kept``.
 
     For ids that are all in ``kept`` the copy, given their places, answers like ``model``, bit for bit: the same rows
     are looked up, and nothing else may look at an id but a comparison with one, which is renumbered.
 
+    Args:
+        model: Stays as it is.
+        kept: Old ids, ascending.
+        ids: The name of the input that takes token ids.
+        scores: Also trim outputs that have a score for each token: their last axis then has one for each of ``kept``,
+            equal to the old one within rounding, because products of another size may be summed in another order.
+
     Raises:
-        VocabularyError: The model uses ids in another way, has no table to look them up in, shares that table with its
-            output, or answers with a score for each token of the old vocabulary.
+        VocabularyError: The model uses ids in another way, has no table to look them up in, or, without ``scores``,
+            shares that table with its output or answers with a score for each token of the old vocabulary.
     """
     draft = Draft(model)
     unique_names(draft.proto)
     hoist_constants(draft)
     guard = Guard.of(draft)
-    _Trimming(draft, kept, ids).run()
+    _Trimming(draft, kept, ids, scores=scores).run()
+    if scores:
+        guard = guard._replace(signature=signature(draft.proto))
     if problem := guard.complaint(draft):
         raise VocabularyError(f"The embedding of this model cannot be trimmed: {problem}.")
     return draft.restore()
@@ -50,7 +60,11 @@ class _Trimming:
     draft: Draft
     kept: list[int]
     ids: str
-    tables: set[str] = field(default_factory=set)
+    scores: bool = False
+    tables: dict[str, int] = field(default_factory=dict)
+    """Weights to trim, each with the axis that tokens lie along."""
+    scored_by: set[str] = field(default_factory=set)
+    """Outputs of the nodes between such a weight and the scores."""
     rows: int = 0
 
     def run(self) -> None:
@@ -61,21 +75,21 @@ class _Trimming:
         carried = self._follow()
         if not self.tables:
             raise VocabularyError(f"Nothing looks {self.ids!r} up in a table of the model's own; it cannot be trimmed.")
+        self._trim_scores()
         self._refuse_other_readers(carried)
         self._refuse_ids_as_outputs(carried)
-        self._refuse_scores()
-        for tensor in self._initializers():
+        for tensor in self.initializers():
             if tensor.name in self.tables:
-                small = numpy_helper.from_array(np.ascontiguousarray(self.draft.array(tensor)[self.kept]), tensor.name)
-                tensor.CopyFrom(small)
+                left = np.take(self.draft.array(tensor), self.kept, axis=self.tables[tensor.name])
+                tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(left), tensor.name))
                 self.draft.set_aside([tensor])
 
     def _follow(self) -> set[str]:
         """Find what the ids reach: note tables that they are looked up in, renumber what they are compared with."""
-        producers = {name: node for node in self._nodes() for name in node.output}
-        tensors = {tensor.name: tensor for tensor in self._initializers()}
+        producers = {name: node for node in self.nodes() for name in node.output}
+        tensors = {tensor.name: tensor for tensor in self.initializers()}
         carried = {self.ids}
-        for node in self._nodes():  # in order, so that what carries ids is known before it is read
+        for node in self.nodes():  # in order, so that what carries ids is known before it is read
             places = [place for place, name in enumerate(node.input) if name in carried]
             if not places or node.op_type in _SHAPES:
                 continue
@@ -125,7 +139,7 @@ class _Trimming:
 
     def _is_axis_scale(self, name: str) -> bool:
         """Whether a vector goes along the rows: a scale of DequantizeLinear does, an operand of Mul along columns."""
-        readers = [node for node in self._nodes() if name in node.input]
+        readers = [node for node in self.nodes() if name in node.input]
         along = [a.i for node in readers for a in node.attribute if a.name == "axis"]
         return all(is_standard(node, "DequantizeLinear") for node in readers) and set(along) == {0}
 
@@ -154,12 +168,12 @@ class _Trimming:
                 "none; are they of the same model?"
             )
         self.rows = rows
-        self.tables.add(name)
+        self.tables[name] = 0
 
     def _renumber(self, tensors: Mapping[str, TensorProto], node: NodeProto, side: int) -> None:
         """Compare with the new number of an id; one that is gone is compared with -1, which no id is."""
         tensor = tensors.get(node.input[side])
-        readers = sum(name == node.input[side] for other in self._nodes() for name in other.input)
+        readers = sum(name == node.input[side] for other in self.nodes() for name in other.input)
         if tensor is None or readers != 1 or self.draft.is_aside(tensor):
             raise VocabularyError(
                 f"The model compares token ids with something that is no constant of its own ({node.input[side]!r}); "
@@ -175,11 +189,13 @@ class _Trimming:
     def _refuse_other_readers(self, carried: set[str]) -> None:
         """Refuse a table that something else reads, such as the projection to the output that it is tied to."""
         behind = set(self.tables)
-        for node in self._nodes():
+        for node in self.nodes():
             touched = [name for name in node.input if name in behind]
             if not touched:
                 continue
             if node.op_type in {"Gather", "GatherBlockQuantized"} and node.input[1] in carried:
+                continue
+            if self.scored_by.intersection(node.output):
                 continue
             if not is_standard(node, *_ROW_WISE):
                 raise VocabularyError(
@@ -198,23 +214,34 @@ class _Trimming:
                     "its vocabulary stays."
                 )
 
-    def _refuse_scores(self) -> None:
-        """Refuse a model that answers with a value for each token of the vocabulary."""
+    def _trim_scores(self) -> None:
+        """Trim, or refuse, outputs with a value for each token of the vocabulary."""
         known = Types(self.draft)
         (main, *_) = roots(self.draft.proto)
         for value in self.draft.proto.graph.output:
-            declared = {dim.dim_value for dim in value.type.tensor_type.shape.dim}
-            if self.rows in declared or self.rows in (known.shape(main, value.name) or ()):
+            dims = value.type.tensor_type.shape.dim
+            if self.rows not in {dim.dim_value for dim in dims} and self.rows not in (
+                known.shape(main, value.name) or ()
+            ):
+                continue
+            if not self.scores:
                 raise VocabularyError(
                     f"The output {value.name!r} has a value for each of the {self.rows:,} tokens, whose numbers "
-                    "callers know; it would keep the old ones, so nothing is trimmed."
+                    "callers know; nothing is trimmed unless that output may be trimmed, too."
                 )
+            found = scoring_weights(self.draft.proto, value.name, self.rows)
+            if any(self.tables.get(name, axis) != axis for name, axis in found.weights.items()):
+                raise VocabularyError(f"The scores {value.name!r} use the embedding along another axis than ids do.")
+            self.tables |= found.weights
+            self.scored_by |= found.between
+            if dims and dims[-1].HasField("dim_value"):
+                dims[-1].dim_value = len(self.kept)
 
-    def _nodes(self) -> Iterator[NodeProto]:
+    def nodes(self) -> Iterator[NodeProto]:
         for body in bodies(self.draft.proto.graph):
             yield from body.node
 
-    def _initializers(self) -> Iterator[TensorProto]:
+    def initializers(self) -> Iterator[TensorProto]:
         for body in bodies(self.draft.proto.graph):
             if isinstance(body, GraphProto):
                 yield from body.initializer

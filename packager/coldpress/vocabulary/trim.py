@@ -14,7 +14,7 @@ __all__ = ["trim_vocabulary", "used_tokens"]
 
 
 def trim_vocabulary(
-    model: ModelProto, tokenizer: dict[str, Any], keep: Collection[int], ids: str
+    model: ModelProto, tokenizer: dict[str, Any], keep: Collection[int], ids: str, *, scores: bool = False
 ) -> tuple[ModelProto, dict[str, Any]]:
     """Return the model and its tokenizer with the tokens of ``keep``, and those that cannot go, alone.
 
@@ -28,6 +28,7 @@ def trim_vocabulary(
         tokenizer: What its ``tokenizer.json`` holds; it stays as it is.
         keep: Token ids of the old tokenizer.
         ids: The name of the input that takes token ids.
+        scores: Also trim outputs that have a score for each token, as ``with_rows`` says; else they are refused.
 
     Raises:
         VocabularyError: One of the two cannot lose tokens; it says why.
@@ -35,7 +36,7 @@ def trim_vocabulary(
     if not keep:
         raise VocabularyError("No token is to be kept; give texts, or ids, that the model is meant for.")
     kept = kept_tokens(tokenizer, keep)
-    return with_rows(model, kept, ids), renumbered(tokenizer, kept)
+    return with_rows(model, kept, ids, scores=scores), renumbered(tokenizer, kept)
 
 
 def used_tokens(requests: Iterable[Mapping[str, Any]], ids: str) -> set[int]:

@@ -111,7 +111,7 @@ REFUSED = {
     "is tied to its output": (
         looking_up([node("Gather", ["t", "ids"], ["h"]), node("Transpose", ["t"], ["w"]),
                     node("MatMul", ["h", "w"], ["y"])], PLAIN[1], outputs=[value("y", (1, "N", 50))]),
-        "also read by Transpose",
+        "a value for each of the 50 tokens",
     ),
     "scores every token": (
         looking_up([node("Gather", ["t", "ids"], ["h"]), node("MatMul", ["h", "w"], ["y"])],
@@ -148,6 +148,61 @@ def test_an_input_that_is_not_there_is_named():
 def test_nothing_to_keep_is_refused():
     with pytest.raises(VocabularyError, match="No token is to be kept"):
         trim_vocabulary(looking_up(*PLAIN), {"model": {"type": "WordLevel", "vocab": {}}}, [], "ids")
+
+
+TURNED = [node("Gather", ["t", "ids"], ["h"]), node("Transpose", ["t"], ["w"]), node("MatMul", ["h", "w"], ["y"])]
+BIAS = np.random.default_rng(3).normal(size=50).astype(np.float32)
+SCORED = {
+    "tied": (TURNED, PLAIN[1]),
+    "its own projection and a bias": (
+        [node("Gather", ["t", "ids"], ["h"]), node("MatMul", ["h", "w"], ["m"]), node("Add", ["b", "m"], ["y"])],
+        [*PLAIN[1], tensor("w", TABLE.T), tensor("b", BIAS)],
+    ),
+    "a Gemm": (
+        [node("Gather", ["t", "ids"], ["h"]), node("Squeeze", ["h", "axis"], ["f"]),
+         node("Gemm", ["f", "w", "b"], ["g"], transB=1), node("Identity", ["g"], ["y"])],
+        [*PLAIN[1], tensor("w", TABLE), tensor("b", BIAS), tensor("axis", [0], np.int64)],
+    ),
+    "a projection stored in 8 bits": (
+        [node("Gather", ["t", "ids"], ["h"]), node("Cast", ["q"], ["f"], to=1), node("Mul", ["f", "s"], ["w"]),
+         node("MatMul", ["h", "w"], ["y"])],
+        [*PLAIN[1], tensor("q", CODES.T, np.int8), tensor("s", SCALES.T)],
+    ),
+    "a table stored in 8 bits and tied": (
+        [node("Cast", ["q"], ["f"], to=1), node("Mul", ["f", "s"], ["t"]), *TURNED],
+        [tensor("q", CODES, np.int8), tensor("s", SCALES)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_scores_of_the_tokens_that_stay_are_the_same_when_asked_for(name):
+    nodes, weights = SCORED[name]
+    made = looking_up(nodes, weights, outputs=[value("y", (None,) * (2 if name == "a Gemm" else 2 + 1))])
+    trimmed = with_rows(made, KEPT, "ids", scores=True)
+    (before,), (after,) = answers(made, {"ids": IDS}), answers(trimmed, {"ids": NEW})
+    assert after.shape == (*before.shape[:-1], len(KEPT))
+    np.testing.assert_allclose(after, before[..., KEPT], rtol=1e-5, atol=1e-5 * np.abs(before).max())
+
+
+def test_a_declared_number_of_scores_becomes_the_new_one():
+    made = looking_up(TURNED, PLAIN[1], outputs=[value("y", (1, "N", 50))])
+    (shown,) = with_rows(made, KEPT, "ids", scores=True).graph.output
+    assert shown.type.tensor_type.shape.dim[-1].dim_value == len(KEPT)
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ([node("Softmax", ["m"], ["y"])], "made by Softmax, which looks at all tokens together"),
+        ([node("Identity", ["m"], ["y"]), node("ArgMax", ["m"], ["z"])], "not made for them alone"),
+    ],
+)
+def test_scores_that_look_at_each_other_are_refused(last, words):
+    made = looking_up([*TURNED[:2], node("MatMul", ["h", "w"], ["m"]), *last], PLAIN[1],
+                      outputs=[value("y", (1, "N", 50))])  # fmt: skip
+    with pytest.raises(VocabularyError, match=words):
+        with_rows(made, KEPT, "ids", scores=True)
 
 
 SENTENCES = [
