@@ -111,7 +111,7 @@ def _extra(encoding_name: str, role: Role, count: int) -> int:
         name = f"w{number}"
         inputs = [name, "x"] if role == "rows" else ["x", name]
         nodes.append(helper.make_node(operator, inputs, [f"y{number}"]))
-        weights.append(numpy_helper.from_array(rng.random((256, 256), np.float32), name))
+        weights.append(numpy_helper.from_array(rng.random((256, 256 + 32 * number), np.float32), name))
     kind = TensorProto.INT64 if role == "rows" else TensorProto.FLOAT
     outputs = [helper.make_tensor_value_info(f"y{n}", TensorProto.FLOAT, None) for n in range(count)]
     graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", kind, (8, 256))], outputs, weights)
