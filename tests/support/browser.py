@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Browser", "Page", "find", "open_browser"]
+__all__ = ["Browser", "Page", "axe", "find", "open_browser"]
 
 _TOOLS = Path(__file__).parents[2] / ".tools" / "chromium"
 _SYSTEM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome-headless-shell")
@@ -40,6 +40,12 @@ def find() -> Path | None:
     if (_TOOLS / ".done").exists():
         return _TOOLS / "chromium"
     return next((Path(found) for name in _SYSTEM if (found := shutil.which(name))), None)
+
+
+def axe() -> str | None:
+    """Return the script that audits a page for accessibility, None where it was not fetched."""
+    script = _TOOLS / "axe.js"
+    return script.read_text() if script.exists() else None
 
 
 class Browser:
@@ -147,7 +153,7 @@ def open_browser(program: Path) -> Iterator[Browser]:
     """Start ``program`` with a profile that is thrown away, and end it."""
     environment = dict(os.environ)
     if program.parent == _TOOLS:
-        environment |= {"LD_LIBRARY_PATH": f"{_TOOLS}/lib:{_TOOLS}", "FONTCONFIG_PATH": f"{_TOOLS}/fonts"}
+        environment |= {"LD_LIBRARY_PATH": f"{_TOOLS}/lib:{_TOOLS}", "FONTCONFIG_FILE": f"{_TOOLS}/fonts.conf"}
     ours, theirs = zip(_pipe(), _pipe()[::-1], strict=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         running = subprocess.Popen(

@@ -2,10 +2,20 @@
 
 from typing import Any
 
-__all__ = ["detector", "minilm", "small"]
+__all__ = ["EVIL", "detector", "minilm", "small", "spoil"]
 
 Document = dict[str, Any]
+EVIL = "\"'><script>alert(1)</script><!--</style>]]>&lt;\u202egnp.exe\x00\ud800 {{7*7}}{%raw%}"
 _SHA = "6fd5d72fe4589f189f8ebc006442dbb529bb7ce38f8082112682524616046452"
+
+
+def spoil(value, text):
+    """Every text of a document made hostile."""
+    if isinstance(value, dict):
+        return {key: spoil(each, text) for key, each in value.items()}
+    if isinstance(value, list):
+        return [spoil(each, text) for each in value]
+    return text + value if isinstance(value, str) else value
 
 
 def check(name: str, verdict: str = "pass", found: float | None = None, limit: float | None = None, note: str = ""):

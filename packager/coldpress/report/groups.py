@@ -69,11 +69,12 @@ def groups_of(document: Document) -> tuple[list[Group], list[Group]]:
 
     What the bundle holds beside the model counts on both sides: it is there whichever model is in it.
     """
-    key = _layer if _has_layers(document.before) and _has_layers(document.after) else _operator
+    sides = [side for side in (document.before, document.after) if side]
+    key = _layer if all(map(_has_layers, sides)) else _operator
     kept = _largest(document.before, document.after, key)
     chosen = document.chosen
     around = _files(document.files or ())
-    sides = []
+    found = []
     for tensors, size in (
         (document.before, document.model_bytes),
         (document.after, chosen.bytes if chosen else document.model_bytes),
@@ -84,8 +85,8 @@ def groups_of(document: Document) -> tuple[list[Group], list[Group]]:
             groups.append(Group("graph", weights=True, leaves=[graph]))
         elif not tensors and size:
             groups.append(Group("model", weights=True, leaves=[Leaf("model", size, "graph", "the model file")]))
-        sides.append(_capped([*groups, *around]))
-    return sides[0], sides[1]
+        found.append(_capped([*groups, *around]))
+    return found[0], found[1]
 
 
 def _layer(tensor: Tensor) -> str:

@@ -67,6 +67,8 @@ def check_value(name: str, value: float | None) -> str:
         return bytes_text(value)
     if name == "memory":
         return f"{figure(value)} MB"
+    if name == "likeness":
+        return f"{value:.6g}"  # what is below 1 is what counts
     return times(value) if name == "latency" else figure(value)
 
 
