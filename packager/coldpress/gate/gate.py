@@ -35,7 +35,9 @@ _ZIPPED = 1 << 30
 class Gate:
     """Holds candidates against one original on one set of samples.
 
-    The original is run once, here; its answers are kept in a temporary folder as long as the gate is.
+    The original is run once, here; its answers are kept in a temporary folder as long as the gate is. Every request,
+    and every row of one, counts as a sample of its own; those of one recording are less than that, so several
+    recordings tell more than a long one.
 
     Args:
         original: The model's file.

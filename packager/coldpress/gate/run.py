@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from time import monotonic
 
 from coldpress.forms.trial import Opening, Trial, read_answers, run_trial, write_requests
@@ -47,7 +48,8 @@ class Race:
 
     Attributes:
         slowdown: Times the original's that a warm answer of the candidate takes.
-        within: Whether that is within the limit, or too little to be felt.
+        within: Whether that, or the median of what the rounds say by themselves, is within the limit, or too little to
+            be felt: a model is not refused for what one busy moment did.
     """
 
     original: Trial
@@ -111,7 +113,8 @@ class Engine:
             done += 1
             before, after = (self.warm_ms(_least(side)) for side in trials)
             slowdown = after / before if before else 1.0
-            within = slowdown <= max_slowdown or after - before <= SLACK_MS
+            by_round = [self.warm_ms(b) / max(1e-9, self.warm_ms(a)) for a, b in zip(*trials, strict=True)]
+            within = min(slowdown, median(by_round)) <= max_slowdown or after - before <= SLACK_MS
             near = _NEAR[0] <= slowdown / max_slowdown <= _NEAR[1]
             if done >= _ROUNDS[0] and not (near and monotonic() - began < _RACE_S):
                 break

@@ -1,5 +1,6 @@
 """What the gate asks, and what it says: limits, checks, and the verdict made of them."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -139,8 +140,8 @@ class Verdict:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object that reports hold; the original's costs have the prefix ``original_``."""
-        return {
+        """Return the object that reports hold: what is not finite is null; the original's costs begin ``original_``."""
+        document = {
             "verdict": self.verdict,
             "metric": self.metric,
             "original": self.original,
@@ -156,5 +157,10 @@ class Verdict:
             "slowdown": self.slowdown,
             **asdict(self.figures),
             **{f"original_{name}": value for name, value in asdict(self.original_figures).items()},
-            "checks": [asdict(check) for check in self.checks],
+            "checks": [{name: _finite(value) for name, value in asdict(check).items()} for check in self.checks],
         }
+        return {name: _finite(value) for name, value in document.items()}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -44,6 +44,14 @@ def test_what_passes_has_every_figure_and_they_are_json(tmp_path):
     assert {"name", "verdict", "found", "limit", "note"} == set(document["checks"][0])
 
 
+def test_figures_that_are_not_finite_are_null_in_json(tmp_path):
+    silent = _scaled(0.0)
+    verdict = judged(silent, _scaled(1e-3), REQUESTS, tmp_path)
+    assert verdict.max_rel == np.inf
+    assert verdict.to_json()["max_rel"] is None
+    json.dumps(verdict.to_json(), allow_nan=False)
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "agreement", "cosine"])
 def test_a_ruined_model_fails_by_every_metric_and_is_not_timed(metric, tmp_path):
     verdict = digits_gate(metric).judge(changed(tmp_path / "c.onnx", noise(3)))
