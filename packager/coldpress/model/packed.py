@@ -24,11 +24,11 @@ def to_bytes(model: "ModelProto") -> bytes:
     from onnx import ModelProto
 
     if not any(_is_long(attribute) for node in model.graph.node for attribute in node.attribute):
-        return model.SerializeToString()
+        return model.SerializeToString(deterministic=True)
     rest = ModelProto()
     rest.CopyFrom(model)
     rest.ClearField("graph")
-    return rest.SerializeToString() + _field(_MODEL_GRAPH, _graph(model.graph))
+    return rest.SerializeToString(deterministic=True) + _field(_MODEL_GRAPH, _graph(model.graph))
 
 
 def _is_long(attribute: "AttributeProto") -> bool:
@@ -42,19 +42,19 @@ def _graph(graph: "GraphProto") -> bytes:
     rest.CopyFrom(graph)
     rest.ClearField("node")
     nodes = (_field(_GRAPH_NODE, _node(node)) for node in graph.node)
-    return b"".join(nodes) + rest.SerializeToString()
+    return b"".join(nodes) + rest.SerializeToString(deterministic=True)
 
 
 def _node(node: "NodeProto") -> bytes:
     from onnx import NodeProto
 
     if not any(map(_is_long, node.attribute)):
-        return node.SerializeToString()
+        return node.SerializeToString(deterministic=True)
     rest = NodeProto()
     rest.CopyFrom(node)
     rest.ClearField("attribute")
     attributes = (_field(_NODE_ATTRIBUTE, _attribute(attribute)) for attribute in node.attribute)
-    return rest.SerializeToString() + b"".join(attributes)
+    return rest.SerializeToString(deterministic=True) + b"".join(attributes)
 
 
 def _attribute(attribute: "AttributeProto") -> bytes:
@@ -65,11 +65,11 @@ def _attribute(attribute: "AttributeProto") -> bytes:
     rest.CopyFrom(attribute)
     rest.ClearField("ints")
     rest.ClearField("floats")
-    data = rest.SerializeToString()
+    data = rest.SerializeToString(deterministic=True)
     if attribute.ints:
-        data += _ATTRIBUTE_INTS + TensorProto(int64_data=attribute.ints).SerializeToString()[1:]
+        data += _ATTRIBUTE_INTS + TensorProto(int64_data=attribute.ints).SerializeToString(deterministic=True)[1:]
     if attribute.floats:
-        data += _ATTRIBUTE_FLOATS + TensorProto(float_data=attribute.floats).SerializeToString()[1:]
+        data += _ATTRIBUTE_FLOATS + TensorProto(float_data=attribute.floats).SerializeToString(deterministic=True)[1:]
     return data
 
 
