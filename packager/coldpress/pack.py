@@ -29,6 +29,7 @@ from coldpress.model.files import model_bytes, read_model
 from coldpress.plan import Plan
 from coldpress.publish import publish
 from coldpress.reference import Reference
+from coldpress.report.assemble import assemble
 from coldpress.samples.warmup import warmup_record
 from coldpress.search.account import Shrunk
 from coldpress.search.inputs import gather_samples
@@ -55,6 +56,7 @@ class Packed:
     verification: Verification | None
     tree: Tree
     notes: tuple[str, ...]
+    report: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``pack --json`` prints."""
@@ -93,7 +95,7 @@ def execute(plan: Plan) -> Packed:
         packed = _build(plan, Path(scratch))
         if packed.archive:
             with progress(f"write {plan.out}"):
-                publish(plan, packed.archive.path, packed.to_json())
+                publish(plan, packed.archive.path, packed.to_json(), packed.report)
     return packed
 
 
@@ -170,7 +172,10 @@ def _build(plan: Plan, work: Path) -> Packed:
         )
     if tree.bytecode.interpreter is None:
         notes.append(tree.bytecode.note)
-    return Packed(plan, archive, fit, shrunk, choice, verification, tree, tuple(filter(None, notes)))
+    told = tuple(filter(None, notes))
+    steps = verification.steps if verification else None
+    report = assemble(plan.name, plan.model, plan.shrink, shrunk, fit=fit, steps=steps, notes=told)
+    return Packed(plan, archive, fit, shrunk, choice, verification, tree, told, report)
 
 
 def _packages(plan: Plan) -> tuple[Wheel, ...]:

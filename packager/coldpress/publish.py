@@ -10,22 +10,26 @@ from coldpress.bundle.swap import fresh_folder
 from coldpress.plan import REPORT, Plan
 from coldpress.render.aws import render_aws
 from coldpress.render.template import write_files
+from coldpress.report.page import render_report
 
 __all__ = ["publish"]
 
+_PASSING = ("out", "seconds", "slowdown", "checks")
 
-def publish(plan: Plan, archive: Path, report: Mapping[str, Any]) -> None:
+
+def publish(plan: Plan, archive: Path, report: Mapping[str, Any], document: Mapping[str, Any]) -> None:
     """Put the finished folder in the place of ``plan.out``, whole; the user's samconfig.toml moves along.
 
     Args:
         plan: What was packed.
         archive: The verified zip.
         report: What ``pack --json`` prints.
+        document: What the page shows; times among it, so that two packs do not give the same page.
 
     Raises:
         BundleError: The folder cannot be written; it is then as it was.
     """
-    files = render_aws(plan.aws) | {REPORT: _lasting(report)}
+    files = render_aws(plan.aws) | {REPORT: _lasting(report), "report.html": render_report(document)}
     with fresh_folder(plan.out) as folder:
         shutil.copyfile(archive, folder / "function.zip")
         write_files(files, folder)
@@ -35,11 +39,12 @@ def publish(plan: Plan, archive: Path, report: Mapping[str, Any]) -> None:
 
 
 def _lasting(value: Any) -> str:
-    """Write the report without what differs from one run to the next: wall times and peaks of memory."""
+    """Write the report without what differs from one run to the next: wall times, peaks of memory, checks of these."""
 
     def kept(node: Any) -> Any:
         if isinstance(node, dict):
-            return {key: kept(item) for key, item in node.items() if not key.endswith(("_ms", "_mb")) and key != "out"}
+            passing = {key for key in node if key.endswith(("_ms", "_mb")) or key in _PASSING}
+            return {key: kept(item) for key, item in node.items() if key not in passing}
         return [kept(item) for item in node] if isinstance(node, list) else node
 
     return json.dumps(kept(value), indent=2, ensure_ascii=False) + "\n"

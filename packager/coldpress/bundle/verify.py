@@ -9,7 +9,7 @@ are imported one by one; what trimming broke is put back, and the bundle written
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from coldpress.emulate.aws import LambdaFunction
 from coldpress.emulate.events import HttpRequest, Reply, make_event, read_reply
 from coldpress.errors import EmulateError, VerifyError
 from coldpress.exchange import compare_answer, infer_request, plain_json, read_answer
+from coldpress.measure import init_steps
 from coldpress.reference import Difference, Reference, compare_outputs
 from coldpress.samples.load import SampleSet
 
@@ -43,6 +44,7 @@ class Verification:
         max_abs, max_rel: how far they were off at most; relative to each tensor's largest magnitude.
         python: minor version of the interpreter that ran the bundle.
         init_ms: from the start of the process to its first request for work.
+        steps: where that goes: interpreter and runtime client, then the function's own steps, in ms.
         imported: packages of hooks that were imported.
         restored: what trimming had taken out and was put back.
         drawn: outputs that depend on chance, also in the original: of these only kind, element type and rank were
@@ -57,6 +59,7 @@ class Verification:
     max_rel: float
     python: str
     init_ms: float
+    steps: Mapping[str, float] = field(default_factory=dict)
     imported: tuple[str, ...] = ()
     restored: tuple[str, ...] = ()
     drawn: tuple[str, ...] = ()
@@ -120,6 +123,7 @@ def verify(plan: TreePlan, tree: Tree, archive: Archive, reference: Reference, s
         max_rel=total.max_rel,
         python=trial.python,
         init_ms=round(trial.init_ms, 1),
+        steps=trial.steps,
         imported=tuple(bundle.imported),
         restored=tuple(bundle.restored),
         drawn=tuple(sorted(reference.drawn)),
@@ -138,6 +142,7 @@ class _Run:
 
     difference: Difference
     init_ms: float
+    steps: Mapping[str, float]
     python: str
     notes: tuple[str, ...]
 
@@ -192,7 +197,9 @@ def _run(
             )
         if bundle.hooks_run and (note := _try_hooks(bundle, function, requests[0])):
             notes.append(note)
-        return _Run(total, function.init_ms, function.minor, tuple(notes))
+        own = {name: ms for name, ms in init_steps(function.logs()).items() if name != "total_ms"}
+        steps = {"interpreter_ms": round(function.init_ms - sum(own.values()), 2)} | own
+        return _Run(total, function.init_ms, steps, function.minor, tuple(notes))
 
 
 def _call(function: LambdaFunction, request: HttpRequest) -> Reply:

@@ -27,7 +27,8 @@ class Shrunk:
 
     Attributes:
         path: The file.
-        record: ``recipe``, ``original_bytes``, ``shrunk_bytes``, ``candidates`` and ``strip``, as reports hold it.
+        record: ``recipe``, ``original_bytes``, ``shrunk_bytes``, ``candidates``, ``strip`` and ``samples``, as reports
+            hold it.
         quality: What the gate said of the model that ships: ``metric``, ``original``, ``shrunk``, ``samples``,
             ``verdict`` and more.
         notes: What a user should know.
@@ -54,14 +55,19 @@ def result(
     original_bytes: int,
     stripped: Stripped,
     notes: Sequence[str],
+    samples: Mapping[str, Any],
 ) -> Shrunk:
-    """Put together what is said of a shrink that ended with ``chosen``."""
+    """Put together what is said of a shrink that ended with ``chosen``.
+
+    ``samples`` says how many there were for ``calibration`` and for ``evaluation``, and their ``origin``.
+    """
     record = {
         "recipe": list(chosen.recipe),
         "original_bytes": original_bytes,
         "shrunk_bytes": chosen.bytes,
         "candidates": [candidate.to_json(chosen.name) for candidate in candidates],
         "strip": stripped.to_json(),
+        "samples": dict(samples),
     }
     quality = {"metric": None, "original": None, "shrunk": None, "samples": 0, "verdict": "unmeasured"}
     if chosen.verdict is not None:

@@ -14,6 +14,8 @@ from coldpress.errors import ConfigError
 from coldpress.model.engine_check import check_opens
 from coldpress.model.files import model_files, read_model, write_model
 from coldpress.reference import Reference
+from coldpress.report.assemble import assemble
+from coldpress.report.page import write_report
 from coldpress.search.account import Shrunk
 from coldpress.search.inputs import gather_samples
 from coldpress.search.shrinker import shrink
@@ -75,6 +77,9 @@ def execute(plan: ShrinkPlan) -> Shrunk:
             engine = engine_library(plan.python, task.architecture, cache_dir("wheels"))
         shrunk = shrink(task, plan.model, stripped, reference, samples, calibration, engine, work)
         with progress(f"write {plan.out}"):
+            if plan.report is not None:
+                document = assemble(plan.model.stem, plan.model, task, shrunk)
+                write_report(document, plan.report, plan.report.with_suffix(".json"))
             _write(shrunk.path, plan.out)
     return replace(shrunk, path=plan.out)
 

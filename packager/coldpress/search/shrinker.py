@@ -97,7 +97,8 @@ def shrink(
             drawn=reference.drawn,
             architecture=task.architecture,
         )
-    with activity("search for the smallest model that is right", task.time_limit_s) as tell:
+    title = "search for the smallest model that is right" if searched else "hold the model against the original"
+    with activity(title, task.time_limit_s) as tell:
         clock = Clock(task.time_limit_s)
         steer = None
         if searched and calibration is not None:
@@ -107,10 +108,15 @@ def shrink(
         early = ""
         if steer is not None:
             early = Search(_rounded(stripped, steer), trials, steer, task.passes, limits, clock, tell).run()
+    counts = {
+        "calibration": len(calibration.requests) if searched and calibration is not None else 0,
+        "evaluation": len(samples.requests),
+        "origin": samples.origin,
+    }
     chosen = best(trials.candidates, task.max_bytes, beside_bytes)
     if chosen is None:
         _refuse(trials.candidates, task)
-    shrunk = result(chosen, trials.candidates, model_bytes(source), stripped, (reason, early))
+    shrunk = result(chosen, trials.candidates, model_bytes(source), stripped, (reason, early), counts)
     if searched and not early:
         write_result(key, shrunk.path, {"record": shrunk.record, "quality": shrunk.quality, "notes": shrunk.notes})
     return shrunk
@@ -174,7 +180,8 @@ def _unmeasured(
     chosen = within[0]
     if chosen is not exact:
         notes.append("No answer of the smaller model was measured; give --samples to have it proven.")
-    return result(chosen, candidates, model_bytes(source), stripped, notes)
+    counts = {"calibration": 0, "evaluation": 0, "origin": samples.origin}
+    return result(chosen, candidates, model_bytes(source), stripped, notes, counts)
 
 
 def _bounded(
