@@ -80,13 +80,14 @@ class Candidate:
 
     @property
     def state(self) -> str:
-        """One of ``chosen``, ``original``, ``accepted``, ``inconclusive``, ``refused``."""
+        """One of ``chosen``, ``original``, ``accepted``, ``inconclusive``, ``unjudged``, ``refused``."""
         if self.chosen or self.original:
             return "chosen" if self.chosen else "original"
         if self.accepted:
             return "accepted"
-        undecided = self.verdict is not None and self.verdict.verdict == "inconclusive"
-        return "inconclusive" if undecided else "refused"
+        if self.verdict is None:
+            return "refused" if self.why_not else "unjudged"
+        return "inconclusive" if self.verdict.verdict == "inconclusive" else "refused"
 
 
 @dataclass(frozen=True)

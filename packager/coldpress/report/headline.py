@@ -60,16 +60,22 @@ def _verdict(chosen: Candidate) -> tuple[str, str]:
     if chosen.original:
         return "plain", "unchanged"
     if verdict is None:
-        return "inconclusive", "not measured"
+        return ("plain", "lossless") if _exact(chosen) else ("inconclusive", "not measured")
     if verdict.verdict != "pass":
         return ("fail", "failed") if verdict.verdict == "fail" else ("inconclusive", "inconclusive")
     return "pass", "the same answers" if verdict.identical else "still right"
+
+
+def _exact(chosen: Candidate) -> bool:
+    return not set(chosen.recipe) - {"strip"}
 
 
 def _sentence(document: Document, chosen: Candidate) -> str:
     verdict = chosen.verdict
     if chosen.original:
         return "Nothing smaller is as right, so the model stays as it is."
+    if verdict is None and _exact(chosen):
+        return "Only passes that change no answer ran, and no samples were given to try more."
     if verdict is None:
         return "No samples were given: the size of each error is bounded, what it does to answers was not measured."
     metric = shorten(verdict.metric, 60)

@@ -15,6 +15,13 @@ def test_a_document_reads_into_records():
     assert next(iter(document.cold_start.steps)) == "interpreter_ms"
 
 
+def test_what_the_gate_was_not_asked_about_is_refused_only_with_a_reason():
+    document = minilm()
+    document["candidates"][1] |= {"verdict": None, "accepted": False}
+    states = [candidate.state for candidate in read_document(document).candidates]
+    assert (states[1], states[8]) == ("unjudged", "refused")
+
+
 def test_absent_parts_read_as_nothing():
     document = read_document(small())
     assert document.chosen is None

@@ -131,6 +131,15 @@ def test_the_headline_says_the_verdict(change, words):
     assert words in Outline(render_report(document)).texts["bdi"] + render_report(document).split("</header>")[0]
 
 
+def test_a_lossless_model_without_samples_is_not_called_unmeasured():
+    document = minilm()
+    document["candidates"][5]["chosen"] = False
+    document["candidates"][1] |= {"chosen": True, "verdict": None}
+    head = render_report(document).split("</header>")[0]
+    assert "lossless" in head
+    assert "not measured" not in head
+
+
 def test_a_budget_that_nothing_meets_is_said_with_the_nearest_size():
     document = minilm()
     document["candidates"][5] |= {"chosen": False, "accepted": False}
