@@ -15,6 +15,7 @@ from coldpress.forms.trial import Opening, try_model
 from coldpress.forms.unplanned import hide_shapes
 from coldpress.forms.weights_apart import WEIGHTS, put_apart
 from coldpress.model.files import model_files, read_model, write_model
+from coldpress.model.packed import to_bytes
 from coldpress_runtime.warmup import read_cpu_flags
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class _Builder:
         """Write the model's weights into a file beside it, which ONNX Runtime maps into memory instead of copying."""
         model = read_model(self._whole_model())
         put_apart(model, file.parent / WEIGHTS)
-        file.write_bytes(model.SerializeToString(deterministic=True))
+        file.write_bytes(to_bytes(model))
         return ()
 
     def optimized(self, file: Path) -> tuple[str, ...]:
@@ -157,7 +158,7 @@ class _Builder:
         model = onnx.load(self._whole)
         if not hide_shapes(model):
             raise ModelError("it has no input whose shape could be hidden from the memory planner")
-        hidden.write_bytes(model.SerializeToString(deterministic=True))
+        hidden.write_bytes(to_bytes(model))
         self._convert(hidden, file)
         return cpu
 

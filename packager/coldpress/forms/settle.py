@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coldpress.model.packed import to_bytes
+
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
@@ -25,7 +27,7 @@ def settle(file: Path) -> "ModelProto":
         for node in graph.node:
             node.ClearField("name")
             node.ClearField("doc_string")
-    file.write_bytes(model.SerializeToString(deterministic=True))
+    file.write_bytes(to_bytes(model))
     return model
 
 

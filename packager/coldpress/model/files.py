@@ -9,6 +9,7 @@ from coldpress.errors import ModelError
 from coldpress.model.engine_check import check_opens
 from coldpress.model.external_data import External, external_of, inline_external, spill_to_sidecar
 from coldpress.model.foreign import describe_foreign
+from coldpress.model.packed import to_bytes
 from coldpress.model.tensors import declared_bytes, iter_tensors, stored_bytes
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def write_model(model: "ModelProto", path: str | os.PathLike[str]) -> None:
     try:
         if outside or held > INLINE_LIMIT:
             model = spill_to_sidecar(model, sidecar_beside, sidecar.name)
-        beside.write_bytes(model.SerializeToString(deterministic=True))
+        beside.write_bytes(to_bytes(model))
         if sidecar_beside.exists():
             sidecar_beside.replace(sidecar)
         beside.replace(path)

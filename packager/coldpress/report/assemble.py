@@ -52,7 +52,7 @@ def assemble(
         },
         "samples": {**samples, "metric": shrunk.quality["metric"]},
         "candidates": [_original(model, shrunk), *candidates],
-        "tensors": {"before": weight_rows(read_model(model)), "after": weight_rows(read_model(shrunk.path))},
+        "tensors": {"before": weight_rows(read_model(model)), "after": list(shrunk.weights)},
         "bundle": None
         if fit is None
         else {"files": [{"path": e.path, "bytes": e.bytes, "kind": e.kind} for e in fit.sizes.entries]},

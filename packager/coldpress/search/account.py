@@ -32,12 +32,14 @@ class Shrunk:
         quality: What the gate said of the model that ships: ``metric``, ``original``, ``shrunk``, ``samples``,
             ``verdict`` and more.
         notes: What a user should know.
+        weights: Of the model that ships, see ``coldpress.report.weights``.
     """
 
     path: Path
     record: Mapping[str, Any]
     quality: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    weights: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -73,7 +75,7 @@ def result(
     if chosen.verdict is not None:
         quality = chosen.verdict.to_json()
     held_back = f"Strip was left out: {stripped.why_not}." if stripped.why_not else ""
-    return Shrunk(chosen.path, record, quality, tuple(filter(None, (*notes, held_back))))
+    return Shrunk(chosen.path, record, quality, tuple(filter(None, (*notes, held_back))), tuple(chosen.weights))
 
 
 def nothing_to_gain(stripped: Stripped, worth_bytes: int) -> str:

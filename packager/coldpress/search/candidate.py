@@ -1,6 +1,6 @@
 """A model that was tried: what it is made of, what it weighs, what the gate said of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ class Candidate:
         bytes: Of the file.
         loss: Relative squared error of answers on calibration samples; None where it was not measured.
         encodings: By encoding, the number of tensors and their bytes.
+        weights: See ``coldpress.report.weights``.
         verdict: What the gate said; None when it was not asked.
         why_not: Why it was not even brought before the gate, or what the gate held against it.
         seconds: To build and judge it.
@@ -32,14 +33,19 @@ class Candidate:
     bytes: int
     loss: float | None = None
     encodings: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    weights: Sequence[Mapping[str, Any]] = ()
     verdict: Verdict | None = None
     why_not: str = ""
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
-        """Whether it may ship."""
-        return self.verdict is not None and self.verdict.verdict == "pass"
+        """Whether it may ship: the gate passes it, or it answers as before, bit for bit, and only timing was unkind."""
+        if self.verdict is None:
+            return False
+        failed = [check for check in self.verdict.checks if check.verdict != "pass"]
+        unkind = all(check.name == "latency" and (check.limit or 0) >= 1 for check in failed)
+        return not failed or (self.verdict.identical and unkind)
 
     def to_json(self, chosen: str) -> dict[str, Any]:
         """Return the record that reports hold; ``chosen`` is the name of the candidate that ships."""

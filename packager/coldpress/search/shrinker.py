@@ -15,6 +15,7 @@ from coldpress.gate.gate import Gate, Limits
 from coldpress.gate.metrics import resolve_metric
 from coldpress.model.files import model_bytes, write_model
 from coldpress.reference import Reference
+from coldpress.report.weights import weight_rows
 from coldpress.samples.partition import check_varied, split_samples
 from coldpress.samples.sample_set import SampleSet
 from coldpress.samples.states import answers
@@ -30,7 +31,7 @@ from coldpress.search.task import Task
 from coldpress.search.trials import Trials
 from coldpress.search.unmeasured import bounded_choices
 from coldpress.shrink.lossless import Stripped
-from coldpress.shrink.strip import WITHIN_ROUNDING, strip
+from coldpress.shrink.strip import FINISHING, WITHIN_ROUNDING, strip
 
 __all__ = ["shrink"]
 
@@ -84,7 +85,7 @@ def shrink(
     key = result_key(source, task, (samples, calibration), engine.sha256)
     path = work / "chosen.onnx"
     if searched and (kept := read_result(key, path)) is not None:
-        return Shrunk(path, kept["record"], kept["quality"], tuple(kept["notes"]))
+        return Shrunk(path, kept["record"], kept["quality"], tuple(kept["notes"]), tuple(kept["weights"]))
     limits = Limits(task.max_drop, task.max_slowdown, task.max_bytes, task.max_peak_mb)
     with progress("answer the samples with the original"):
         gate = Gate(
@@ -118,7 +119,8 @@ def shrink(
         _refuse(trials.candidates, task)
     shrunk = result(chosen, trials.candidates, model_bytes(source), stripped, (reason, early), counts)
     if searched and not early:
-        write_result(key, shrunk.path, {"record": shrunk.record, "quality": shrunk.quality, "notes": shrunk.notes})
+        told = {"record": shrunk.record, "quality": shrunk.quality, "notes": shrunk.notes, "weights": shrunk.weights}
+        write_result(key, shrunk.path, told)
     return shrunk
 
 
@@ -162,7 +164,7 @@ def _unmeasured(
     task: Task, source: Path, stripped: Stripped, reference: Reference, samples: SampleSet, work: Path
 ) -> Shrunk:
     """Choose without samples: the lossless model, or, if that is allowed, the most faithful storage that fits."""
-    exact = Candidate(EXACT, stripped.recipe, stripped.path, stripped.bytes, 0.0)
+    exact = Candidate(EXACT, stripped.recipe, stripped.path, stripped.bytes, 0.0, weights=weight_rows(stripped.model))
     candidates = [exact]
     notes: list[str] = []
     if task.lossy and task.allow_unmeasured:
@@ -194,7 +196,8 @@ def _bounded(
     work: Path,
 ) -> Candidate:
     path = work / f"{family}.onnx"
-    write_model(model, path)
+    rows = weight_rows(model)
+    write_model(strip(model, FINISHING).model, path)
     why_not, loss = "", None
     try:
         after = list(answers(Reference(path).run, samples))
@@ -203,4 +206,4 @@ def _bounded(
             why_not = f"its answers to made-up inputs are far from the original's (relative error {loss:.2g})"
     except (ModelError, SamplesError) as error:
         why_not = str(error)
-    return Candidate(family, (*stripped.recipe, family), path, model_bytes(path), loss, why_not=why_not)
+    return Candidate(family, (*stripped.recipe, family), path, model_bytes(path), loss, weights=rows, why_not=why_not)

@@ -12,11 +12,13 @@ from onnx import ModelProto
 from coldpress.errors import ModelError, SamplesError
 from coldpress.gate.gate import Gate
 from coldpress.model.files import model_bytes, write_model
+from coldpress.report.weights import weight_rows
 from coldpress.search.calibration import Calibration
 from coldpress.search.candidate import Candidate
 from coldpress.search.clock import Clock
 from coldpress.search.styles import families_of
 from coldpress.search.workbench import KEEP, Workbench
+from coldpress.shrink.strip import FINISHING, strip
 
 __all__ = ["Base", "Trials"]
 
@@ -86,7 +88,8 @@ class Trials:
         earlier = sum(candidate.name.partition(" ")[0] == name for candidate in self.candidates)
         name = f"{name} ({earlier + 1})" if earlier else name
         path = self._work / f"{len(self.candidates)}.onnx"
-        write_model(model, path)
+        rows = weight_rows(model)  # before names are shortened
+        write_model(strip(model, FINISHING).model, path)
         size = model_bytes(path)
         loss = self._calibration.loss(model) if self._calibration else 0.0
         self._tell(f"{name}, {size / 1e6:.2f} MB: gate")
@@ -97,7 +100,7 @@ class Trials:
         except (ModelError, SamplesError) as error:
             why_not = str(error)
         seconds = time.monotonic() - started
-        candidate = Candidate(name, recipe, path, size, loss, encodings, verdict, why_not, seconds)
+        candidate = Candidate(name, recipe, path, size, loss, encodings, rows, verdict, why_not, seconds)
         self.candidates.append(candidate)
         return candidate
 

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import ModelProto
 
 from coldpress.encodings.encoding import Encoded, Site
-from coldpress.encodings.menu import ENCODINGS, rewrite
+from coldpress.encodings.menu import ENCODINGS, overhead, rewrite
 from coldpress.encodings.sites import find_sites
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.scopes import scopes
@@ -46,8 +46,10 @@ class Workbench:
         return self._draft.array(self._weights[site])
 
     def nbytes(self, site: str, encoding: str) -> int:
-        """Return the bytes of a weight's data in an encoding."""
-        return self.sites[site].nbytes if encoding == KEEP else ENCODINGS[encoding].nbytes(self.sites[site])
+        """Return the bytes of a weight in an encoding, the nodes that it needs included."""
+        if encoding == KEEP:
+            return self.sites[site].nbytes
+        return ENCODINGS[encoding].nbytes(self.sites[site]) + overhead(encoding, self.sites[site].role).each
 
     @property
     def rest_bytes(self) -> int:

@@ -12,7 +12,7 @@ from coldpress.errors import ModelError, SamplesError
 from coldpress.model.files import model_bytes, write_model
 from coldpress.reference import Difference, Reference, compare_outputs
 from coldpress.samples.load import SampleSet
-from coldpress.shrink.strip import Step, strip
+from coldpress.shrink.strip import FINISHING, Step, strip
 
 __all__ = ["Stripped", "strip_exactly"]
 
@@ -25,8 +25,8 @@ class Stripped:
     """The model after the lossless passes, or as it came.
 
     Attributes:
-        model: In memory.
-        path: On disk.
+        model: In memory, before the passes that hide weights from the encodings (``FINISHING``).
+        path: On disk, after them.
         bytes: Of the file.
         steps: What each pass did.
         why_not: Why the passes were undone, all of them; empty when they were kept.
@@ -69,9 +69,10 @@ def strip_exactly(
     if wanted:
         with progress("strip what no answer needs"):
             result = strip(original)
-            write_model(result.model, path)
+            finished = strip(result.model, FINISHING)
+            write_model(finished.model, path)
             why_not = _why_not(reference, path, samples, size)
-        steps = result.steps
+        steps = (*result.steps, *finished.steps)
         if not why_not:
             return Stripped(result.model, path, model_bytes(path), steps)
     write_model(original, path)
