@@ -5,46 +5,46 @@ in all, summed squares. Weights are rounded one input channel after another, and
 moved so as to make up for the error as well as they can; that follows from the Cholesky factor of the inverse of G.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-__all__ = ["answer_error", "round_for_inputs"]
+__all__ = ["Nearest", "answer_error", "round_for_inputs"]
 
-_DAMPING = 0.01
-"""Added to the diagonal of the Gram matrix, as a share of its mean: the inputs seen are a sample."""
+Nearest = Callable[[int, np.ndarray], np.ndarray]
+"""Given an input channel, and what weights of all rows should be there, float32 [N]: the nearest they can be."""
+
+_DAMPING = 0.05
+"""Added to the diagonal of the Gram matrix, as a share of its mean: the inputs seen are a sample.
+
+Measured on inputs not seen, of a sentence encoder calibrated on 64 sentences: 0.01 overfits, 0.2 gives as much away.
+"""
 _TOGETHER = 128
 """Channels whose errors are passed on at once to those beyond them."""
 
 
-def round_for_inputs(
-    rows: np.ndarray, gram: np.ndarray, scales: np.ndarray, zeros: np.ndarray, block: int, bits: int
-) -> np.ndarray:
-    """Return codes, uint8 [N, K], of ``rows`` with the scales given: weight ``scale * (code - zero)``.
+def round_for_inputs(rows: np.ndarray, gram: np.ndarray, nearest: Nearest) -> np.ndarray:
+    """Return float32 [N, K]: ``rows`` rounded to values that ``nearest`` gave, so that answers keep best.
 
     Args:
         rows: float32 [N, K], a row for each output channel.
         gram: float64 [K, K], the sum of x xᵀ over inputs.
-        scales: float32 [N, ceil(K / block)], one for each block of a row.
-        zeros: The code that stands for zero, likewise.
-        block: Weights that share a scale.
-        bits: Codes go from 0 to 2**bits - 1.
+        nearest: How a weight may be rounded; scales must be chosen already.
     """
     order = np.argsort(-np.diag(gram), kind="stable")  # what weighs most is rounded first, while much can make up
     factor = _factor(gram[np.ix_(order, order)])
-    top = np.float32((1 << bits) - 1)
     left = np.ascontiguousarray(rows.T[order])
-    steps, offsets = scales.T[order // block], zeros.T[order // block].astype(np.float32)
-    steps = np.where(steps == 0, np.float32(1), steps)
-    codes = np.empty(left.shape, np.float32)
+    rounded = np.empty_like(left)
     for start in range(0, len(left), _TOGETHER):
         stop = min(start + _TOGETHER, len(left))
         errors = np.empty((stop - start, left.shape[1]), np.float32)
         for k in range(start, stop):
-            codes[k] = np.clip(np.rint(left[k] / steps[k]) + offsets[k], 0, top)
-            errors[k - start] = (left[k] - steps[k] * (codes[k] - offsets[k])) / factor[k, k]
+            rounded[k] = nearest(int(order[k]), left[k])
+            errors[k - start] = (left[k] - rounded[k]) / factor[k, k]
             left[k + 1 : stop] -= factor[k, k + 1 : stop, None] * errors[k - start]
         left[stop:] -= factor[start:stop, stop:].T @ errors
-    result = np.empty(rows.shape, np.uint8)
-    result[:, order] = codes.T
+    result = np.empty_like(rows)
+    result[:, order] = rounded.T
     return result
 
 

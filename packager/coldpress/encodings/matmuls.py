@@ -14,8 +14,10 @@ from coldpress.encodings.encoding import Site
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.scopes import Body, bodies
 
-__all__ = ["from_rows", "import_domain", "refusal", "replace_products", "rows_of"]
+__all__ = ["DOMAIN", "from_rows", "refusal", "replace_products", "rows_of"]
 
+DOMAIN = "com.microsoft"
+"""Where ONNX Runtime keeps the operators that multiply by codes."""
 Multiply = Callable[[Body, str, str], None]
 """Adds the nodes for one product to the decoder: told the graph, the name of the left operand and that of the result.
 """
@@ -43,8 +45,11 @@ def from_rows(rows: np.ndarray, site: Site) -> np.ndarray:
 def replace_products(draft: Draft, site: Site, decoder: Decoder, multiply: Multiply) -> None:
     """Put the nodes that ``multiply`` adds to ``decoder``, and those around the product, in every reader's place.
 
+    The model then imports ``DOMAIN``, for whose operators this is.
     ``decoder`` must hold no nodes yet; those for the weight itself are added after this.
     """
+    if all(entry.domain != DOMAIN for entry in draft.proto.opset_import):
+        draft.proto.opset_import.add(domain=DOMAIN, version=1)
     for body in bodies(draft.proto.graph):
         for node in [node for node in body.node if site.name in node.input]:
             _add_product(decoder, body, node, multiply)
@@ -52,12 +57,6 @@ def replace_products(draft: Draft, site: Site, decoder: Decoder, multiply: Multi
             del body.node[place]
             for made in reversed(decoder.take_nodes()):
                 body.node.insert(place, made)
-
-
-def import_domain(draft: Draft, domain: str) -> None:
-    """Make the model import version 1 of an operator set, unless it imports the set already."""
-    if all(entry.domain != domain for entry in draft.proto.opset_import):
-        draft.proto.opset_import.add(domain=domain, version=1)
 
 
 def _add_product(decoder: Decoder, body: Body, node: NodeProto, multiply: Multiply) -> None:

@@ -28,9 +28,8 @@ from coldpress.encodings.gptq import round_for_inputs
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.scopes import Body
 
-__all__ = ["DOMAIN", "NBits"]
+__all__ = ["NBits"]
 
-DOMAIN = "com.microsoft"
 _ACCURACY = 4
 """``accuracy_level``: the left operand is rounded to int8, the sums are int32."""
 _MIDDLE = 128
@@ -75,11 +74,8 @@ class NBits:
         scales = scale_table()[sizes] * unit
         codes = snap_range(groups, scales, zeros, self._bits)
         if gram is not None:
-            count, blocks = self._layout(site)
-            whole = codes.reshape(count, -1)
-            whole[:, : rows.shape[1]] = round_for_inputs(
-                rows, gram, scales.reshape(count, blocks), zeros.reshape(count, blocks), self._block, self._bits
-            )
+            groups = self._groups(self._rounded(rows, gram, scales, zeros))
+            codes = snap_range(groups, scales, zeros, self._bits)
         parts = {"codes": self._pack(codes), "scales": sizes, "unit": np.array(unit, np.float32)}
         if self._bits == 4:
             parts["zeros"] = self._pack(zeros.reshape(self._layout(site)))
@@ -109,7 +105,7 @@ class NBits:
                 scales,
                 *zeros,
                 output=output,
-                domain=DOMAIN,
+                domain=matmuls.DOMAIN,
                 K=self._summed(site),
                 N=rows,
                 bits=self._bits,
@@ -118,13 +114,25 @@ class NBits:
             )
 
         matmuls.replace_products(draft, site, decoder, multiply)
-        matmuls.import_domain(draft, DOMAIN)
         stored = decoder.constant(encoded.parts["codes"].reshape(-1))
         decoder.node("Reshape", stored, decoder.integers(rows, blocks, -1), output=codes)
         places = decoder.cast(decoder.constant(encoded.parts["scales"]), TensorProto.INT32)
         sizes = decoder.node("Gather", decoder.constant(scale_table()), places)
         decoder.node("Mul", sizes, decoder.constant(encoded.parts["unit"]), output=scales)
         decoder.place()
+
+    def _rounded(self, rows: np.ndarray, gram: np.ndarray, scales: np.ndarray, zeros: np.ndarray) -> np.ndarray:
+        """Return ``rows`` rounded by GPTQ to what codes with these scales, [blocks of all rows], can hold."""
+        steps, offsets = (np.ascontiguousarray(part.reshape(len(rows), -1).T) for part in (scales, zeros))
+        safe = np.where(steps == 0, np.float32(1), steps)
+        low, high = -offsets.astype(np.float32), np.float32((1 << self._bits) - 1) - offsets
+
+        def nearest(channel: int, wanted: np.ndarray) -> np.ndarray:
+            place = channel // self._block
+            value: np.ndarray = np.clip(np.rint(wanted / safe[place]), low[place], high[place]) * steps[place]
+            return value
+
+        return round_for_inputs(rows, gram, nearest)
 
     def _summed(self, site: Site) -> int:
         return site.shape[1 if site.axis == 0 else 0]

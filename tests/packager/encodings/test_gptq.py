@@ -51,15 +51,11 @@ def test_inputs_that_say_nothing_leave_the_nearest_codes():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 3), st.integers(0, 40), st.integers(1, 80), st.sampled_from([4, 8]), st.integers(0, 9))
-def test_codes_stay_in_range_whatever_the_inputs(rows, seen, summed, bits, seed):
+@given(st.integers(1, 3), st.integers(0, 40), st.integers(1, 200), st.integers(0, 9))
+def test_only_values_that_were_allowed_come_out_whatever_the_inputs(rows, seen, summed, seed):
     rng = np.random.default_rng(seed)
     w = rng.normal(size=(rows, summed)).astype(np.float32)
     x = rng.normal(size=(seen, summed)) * 10.0 ** rng.integers(-6, 6, summed)
-    blocks = -(-summed // 32)
-    scales = rng.random((rows, blocks)).astype(np.float32) * rng.integers(0, 2, (rows, blocks))
-    zeros = np.full((rows, blocks), 1 << bits - 1, np.uint8)
-    codes = round_for_inputs(w, x.T @ x, scales, zeros, 32, bits)
-    assert codes.shape == w.shape
-    assert codes.dtype == np.uint8
-    assert codes.max() < 1 << bits
+    rounded = round_for_inputs(w, x.T @ x, lambda channel, wanted: np.sign(wanted) * np.float32(channel + 1))
+    assert rounded.shape == w.shape
+    assert np.array_equal(np.abs(rounded), np.broadcast_to(np.arange(1, summed + 1), w.shape))
