@@ -1,4 +1,4 @@
-"""Report documents for tests: two in the likeness of real ones, whose figures prove nothing, and a small one to break."""
+"""Report documents for tests: two in the likeness of real ones, whose figures prove nothing, and one to break."""
 
 from typing import Any
 
