@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
+from coldpress.encodings.dynamic_int8 import DynamicInt8
 from coldpress.encodings.encoding import Encoded, Encoding, Role, Site
 from coldpress.encodings.fp16_storage import Fp16Storage
 from coldpress.encodings.int_storage import BlockStorage, Int8Storage
+from coldpress.encodings.nbits import NBits
 from coldpress.encodings.sites import find_sites
 from coldpress.encodings.transport import TRANSPORT
 from coldpress.shrink.common_nodes import merge_common_nodes
@@ -22,17 +24,17 @@ from coldpress.shrink.scopes import bodies, unique_names
 
 __all__ = ["ENCODINGS", "Overhead", "menu", "overhead", "rewrite"]
 
-ENCODINGS: dict[str, Encoding] = {
-    encoding.name: encoding
-    for encoding in (
-        Fp16Storage(),
-        BlockStorage(8),
-        Int8Storage(),
-        BlockStorage(6),
-        BlockStorage(4),
-        *TRANSPORT,
-    )
-}
+_ALL: tuple[Encoding, ...] = (
+    Fp16Storage(),
+    BlockStorage(8),
+    Int8Storage(),
+    BlockStorage(6),
+    BlockStorage(4),
+    *TRANSPORT,
+    *(NBits(bits, block) for bits in (8, 4) for block in (32, 64, 128)),
+    DynamicInt8(),
+)
+ENCODINGS: dict[str, Encoding] = {encoding.name: encoding for encoding in _ALL}
 """By name; those of one family from the most faithful to the smallest."""
 
 
