@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from onnx import ModelProto
 
+from coldpress.encodings.menu import menu
 from coldpress.errors import ModelError, SamplesError
 from coldpress.gate.gate import Limits
 from coldpress.search.calibration import Calibration
@@ -15,6 +16,7 @@ from coldpress.search.candidate import Candidate
 from coldpress.search.clock import Clock, OutOfTimeError
 from coldpress.search.knapsack import Road, greedy_road
 from coldpress.search.sensitivity import measure_options
+from coldpress.search.static_bases import FAMILY, static_bases
 from coldpress.search.styles import FAMILIES, STYLES, Style, uniform
 from coldpress.search.trials import Base, Trials
 from coldpress.search.workbench import Workbench
@@ -31,6 +33,7 @@ _GATES = 5
 _CLOSE_ENOUGH = 0.05
 """Between a model that passed and one that did not, differences in bytes below this share are not pursued."""
 _SENSITIVITY_SHARE = 0.3
+_STATIC_SHARE = 0.4
 _FEWEST, _MOST = 4, 48
 """Calibration requests answered for each weight."""
 
@@ -78,18 +81,36 @@ class Search:
 
     def _search(self) -> None:
         self._tell("read the weights")
-        base = Base(("strip",), Workbench(self._model))
+        sites = Workbench(self._model).sites
+        self._tell("watch what weights are multiplied with")
+        base = Base(("strip",), Workbench(self._model, self._calibration.grams(self._model, sites.values())))
+        self._encode(base.bench)
         for family in self._allowed:
-            if choice := uniform(family, base.bench.sites, self._allowed):
+            if choice := uniform(family, sites, self._allowed):
                 self._trials.judge(base, family, choice)
-        if {"int4", "int4-storage"} & set(self._allowed):
-            self._tell("watch what weights are multiplied with")
-            base = Base(
-                base.recipe, Workbench(self._model, self._calibration.grams(self._model, base.bench.sites.values()))
-            )
         for style in STYLES:
-            if style.serves(base.bench.sites, self._allowed):
+            if style.serves(sites, self._allowed):
                 self._walk(base, style)
+        if FAMILY in self._allowed and any(site.role == "conv" for site in sites.values()):
+            self._quantise(base)
+
+    def _encode(self, bench: Workbench) -> None:
+        """Put every weight into every encoding it may have, one weight after the other: what they share is kept so."""
+        for number, (name, site) in enumerate(bench.sites.items(), 1):
+            self._clock.check()
+            self._tell(f"encode weight {number} of {len(bench.sites)}")
+            for encoding in menu(site, self._allowed):
+                bench.encoded(name, encoding.name)
+
+    def _quantise(self, base: Base) -> None:
+        """Compute convolutions with integers, as many of them as passes; what stays float is stored small."""
+        seconds = _STATIC_SHARE * max(0.0, self._clock.left)
+        requests = self._calibration.samples.requests
+        for quantised in static_bases(self._model, requests, base.recipe, seconds, self._tell):
+            rest = uniform("int8-storage", quantised.bench.sites, self._allowed)
+            candidate = self._trials.judge(quantised, FAMILY, rest)
+            if candidate.passed or not _worth_retreating(candidate):
+                return
 
     def _walk(self, base: Base, style: Style) -> None:
         """Find the furthest point of a style's road that passes: by calibration first, then between what the gate says.
