@@ -76,9 +76,8 @@ def _site(draft: Draft, tensor: TensorProto, reads: dict[str, list[tuple[NodePro
     if not np.isfinite(largest):
         return None
     uses = set(_uses(tensor.name, tuple(range(len(shape))), reads))
-    roles = {use.role for use in uses}
     axes = {use.axis for use in uses}
-    role = roles.pop() if len(roles) == 1 else "other"
+    role = next(iter(uses)).role if len(uses) == 1 else "other"
     axis = axes.pop() if len(axes) == 1 else None
     if axis is None or (role == "other" and values.size < _SHORT * shape[axis]):
         axis = _some_axis(shape)

@@ -72,6 +72,12 @@ def test_readers_at_odds_over_the_axis():
     assert (site.role, site.axis) == ("other", 0)
 
 
+def test_products_by_a_weight_and_by_it_transposed_make_it_other():
+    nodes = [node("Gemm", ["x", "w"], ["h"]), node("Gemm", ["h", "w"], ["y"], transB=1)]
+    (site,) = sites(nodes, (64, 64))
+    assert site.role == "other"
+
+
 def test_weights_of_inner_graphs_and_their_readers_at_any_depth():
     deep = graph([node("MatMul", ["x", "w"], ["c"])], [], [value("c", None)])
     own = tensor("v", RNG.random((64, 32)))
