@@ -43,8 +43,8 @@ class _Slice:
     axis: int | None
     index: int
 
-    def of(self, answer: Mapping[str, Any]) -> np.ndarray:
-        array = np.asarray(answer[self.name])
+    def of(self, answer: Mapping[str, np.ndarray]) -> np.ndarray:
+        array = answer[self.name]
         return (array if self.axis is None else np.take(array, self.index, self.axis)).reshape(-1)
 
 
@@ -52,13 +52,14 @@ class OutputLoss:
     """Measures answers against those of the original, which it is made with: one mapping of arrays a request."""
 
     def __init__(self, expected: Sequence[Mapping[str, Any]]) -> None:
+        expected = [_arrays(answer) for answer in expected]
         self._expected = expected
-        self._exact = [name for name, value in expected[0].items() if _kind(value) in "iub"]
+        self._exact = [name for name, value in expected[0].items() if value.dtype.kind != "f"]
         slices = [
             part
             for name, value in expected[0].items()
-            if _kind(value) == "f"
-            for part in _slices(name, [np.asarray(answer[name]) for answer in expected])
+            if value.dtype.kind == "f"
+            for part in _slices(name, [answer[name] for answer in expected])
         ]
         values = {part: np.concatenate([part.of(answer) for answer in expected]).astype(np.float64) for part in slices}
         spans = {part: float(np.ptp(array)) if array.size else 0.0 for part, array in values.items()}
@@ -71,6 +72,7 @@ class OutputLoss:
 
     def of(self, answers: Sequence[Mapping[str, Any]]) -> Loss:
         """Return the loss of ``answers``, one for each of the expected ones, in their order."""
+        answers = [_arrays(answer) for answer in answers]
         by_output: dict[str, list[float]] = {}
         worst = 0.0
         for part, (expected, span, spread) in self._parts.items():
@@ -81,7 +83,7 @@ class OutputLoss:
             by_output.setdefault(part.name, []).append(float((error**2).sum()) / (2 * spread))
             worst = max(worst, float(error.max()) / span)
         for name in self._exact:
-            pairs = [(np.asarray(a[name]), np.asarray(b[name])) for a, b in zip(self._expected, answers, strict=True)]
+            pairs = [(a[name], b[name]) for a, b in zip(self._expected, answers, strict=True)]
             differ = float(np.mean([1.0 if a.shape != b.shape else np.mean(a != b) for a, b in pairs]))
             by_output[name] = [differ]
             worst = max(worst, differ)
@@ -89,8 +91,18 @@ class OutputLoss:
         return Loss(float(np.mean(means)) if means else 0.0, worst)
 
 
-def _kind(value: Any) -> str:
-    return value.dtype.kind if isinstance(value, np.ndarray) else "O"
+def _arrays(answer: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return every output as one array; a sequence or map is laid out flat, in its order."""
+    return {name: _array(value) for name, value in answer.items()}
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        parts = [_array(item).reshape(-1) for item in value]
+        return np.concatenate(parts) if parts else np.empty(0)
+    return np.asarray(value)
 
 
 def _slices(name: str, arrays: Sequence[np.ndarray]) -> list[_Slice]:

@@ -102,3 +102,10 @@ def test_an_answer_that_is_not_finite_loses_everything(broken):
 def test_labels_lose_by_the_share_that_differs():
     expected = [{"label": np.array([1, 2, 3, 4])}]
     assert OutputLoss(expected).of([{"label": np.array([1, 2, 3, 5])}]).mean == 0.25
+
+
+def test_maps_of_scores_are_measured_too():
+    expected = [{"scores": [{0: 0.1, 1: 0.9}]}, {"scores": [{0: 0.7, 1: 0.3}]}]
+    measure = OutputLoss(expected)
+    assert measure.of(expected).mean == 0
+    assert measure.of(expected[::-1]).mean > 0.5
