@@ -64,8 +64,9 @@ def input_grams(
     """Return, by name of site, the sum of x xᵀ over all inputs x that its products had: float64 [K, K].
 
     The plain binding runs a copy of the model in which those inputs are outputs as well, one request at a time; only
-    the sums are kept. Sites without a matrix product, or a convolution in one group, in the main graph have none, and weights with the same
-    input share one array. Of a convolution's patches up to 4,096 a request are taken, evenly spread. Inputs that are not finite are left out.
+    the sums are kept. Sites without a matrix product, or a convolution in one group, in the main graph have none, and
+    weights with the same input share one array. Of a convolution's patches up to 4,096 a request are taken, evenly
+    spread. Inputs that are not finite are left out.
 
     Args:
         model: The file; its weights must be initialisers.

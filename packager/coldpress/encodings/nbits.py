@@ -3,9 +3,11 @@
 The matrix is never expanded, so memory shrinks as the file does, and with ``accuracy_level`` 4 the kernel multiplies
 int8 by codes. It rounds each row of the left operand to int8 in blocks of the same size, with a scale of its own a
 block: answers are within 1 % of their largest magnitude of what the decoded weight gives (0.5 to 0.7 % in the root
-mean square, more the larger the block). Level 0, which does not round, takes two to five times as long. On CPUs
-without the instructions for it (below AVX2) the kernel computes in float32, without that error; on all others it gives
-the same answers, because its sums cannot overflow as those of MatMulInteger do.
+mean square, more the larger the block). Level 0, which does not round, takes from 1.3 to 8 times as long.
+
+On x86 answers do not depend on the CPU from AVX2 on: the kernel's sums of int8 products do not saturate as those of
+MatMulInteger do without VNNI (compared with an emulated Haswell, weights and inputs at their extremes included).
+Below AVX2 it computes in float32, without rounding the left operand; ARM kernels round it in their own way.
 
 Scales are stored as one byte each (``codebooks``) and expanded by nodes that ONNX Runtime folds while it opens the
 model; float32 ones would be a bit a weight. The codes go through a Reshape that is folded likewise: where
