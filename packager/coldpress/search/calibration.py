@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
+from coldpress.answer_loss import OutputLoss
 from coldpress.encodings.encoding import Site
 from coldpress.encodings.gram import input_grams
 from coldpress.errors import ModelError, SamplesError
@@ -20,7 +21,6 @@ from coldpress.model.files import write_model
 from coldpress.reference import Reference
 from coldpress.samples.load import SampleSet
 from coldpress.samples.states import answers
-from coldpress.search.loss import answer_loss
 
 __all__ = ["Calibration"]
 
@@ -49,7 +49,8 @@ class Calibration:
         started = time.monotonic()
         self._before = list(answers(reference.run, samples))
         self.seconds = time.monotonic() - started
-        self._measures = samples.labels is not None or not metric.needs_labels
+        self._losses: dict[int, OutputLoss] = {}
+        self._has_metric = samples.labels is not None or not metric.needs_labels
 
     def answers(self, model: ModelProto, count: int | None = None) -> list[Mapping[str, Any]]:
         """Return the model's answers to the first ``count`` requests, all when None.
@@ -75,13 +76,15 @@ class Calibration:
 
     def loss_of(self, after: Sequence[Mapping[str, Any]]) -> float:
         """Return the loss of answers to the first requests, as many as there are."""
-        return answer_loss(self._before[: len(after)], after, self._drawn)
+        if len(after) not in self._losses:
+            self._losses[len(after)] = OutputLoss(self._before[: len(after)], self._drawn)
+        return self._losses[len(after)].of(after).mean
 
     def drop(self, after: Sequence[Mapping[str, Any]]) -> float:
         """Return by how much the metric is worse than the original's on all calibration samples.
 
         Where the metric needs labels that these samples lack, the loss stands in for it.
         """
-        if not self._measures:
-            return self.loss_of(after) / 2
+        if not self._has_metric:
+            return self.loss_of(after)
         return self._metric.drop(self._before, after, self.samples.labels)

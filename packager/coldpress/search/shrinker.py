@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from onnx import ModelProto
 
+from coldpress.answer_loss import OutputLoss
 from coldpress.bundle.wheels import Engine
 from coldpress.console import activity, progress
 from coldpress.errors import ModelError, SamplesError, ShrinkError
@@ -24,7 +25,6 @@ from coldpress.search.calibration import Calibration
 from coldpress.search.candidate import Candidate
 from coldpress.search.clock import Clock
 from coldpress.search.kept import read_result, result_key, write_result
-from coldpress.search.loss import answer_loss
 from coldpress.search.search import Search
 from coldpress.search.selection import LEAST_GAIN, best, nearest
 from coldpress.search.task import Task
@@ -201,8 +201,8 @@ def _bounded(
     why_not, loss = "", None
     try:
         after = list(answers(Reference(path).run, samples))
-        loss = answer_loss(before, after, reference.drawn)
-        if loss > 2 * (1 - _ALIKE):
+        loss = OutputLoss(before, reference.drawn).of(after).mean
+        if loss > 1 - _ALIKE:
             why_not = f"its answers to made-up inputs are far from the original's (relative error {loss:.2g})"
     except (ModelError, SamplesError) as error:
         why_not = str(error)

@@ -13,8 +13,8 @@ from typing import Any
 
 from onnx import ModelProto
 
+from coldpress.answer_loss import Loss, OutputLoss
 from coldpress.static.calibrate import Method
-from coldpress.static.loss import Loss, OutputLoss
 from coldpress.static.modernise import open_session
 from coldpress.static.operators import PRODUCTS, Graph
 from coldpress.static.quantise import Quantiser

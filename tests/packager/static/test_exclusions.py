@@ -5,7 +5,7 @@ import pytest
 
 from coldpress.errors import SamplesError
 from coldpress.static.exclusions import search_exclusions
-from coldpress.static.loss import OutputLoss
+from coldpress.answer_loss import OutputLoss
 from coldpress.static.quantise import quantise
 from tests.packager.static.networks import cnn, normal, requests
 from tests.support import graphs as g

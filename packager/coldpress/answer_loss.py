@@ -5,7 +5,7 @@ the whole of it a cosine sees the boxes alone, so such an output is cut along th
 each slice is measured against its own spread.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,13 @@ class _Slice:
 
 
 class OutputLoss:
-    """Measures answers against those of the original, which it is made with: one mapping of arrays a request."""
+    """Measures answers against those of the original, which it is made with: one mapping of arrays a request.
 
-    def __init__(self, expected: Sequence[Mapping[str, Any]]) -> None:
-        expected = [_arrays(answer) for answer in expected]
+    What is not finite in the original's answers is left out, and so are outputs in ``drawn``, which depend on chance.
+    """
+
+    def __init__(self, expected: Sequence[Mapping[str, Any]], drawn: Collection[str] = ()) -> None:
+        expected = [{k: v for k, v in _arrays(answer).items() if k not in drawn} for answer in expected]
         self._expected = expected
         self._exact = [name for name, value in expected[0].items() if value.dtype.kind != "f"]
         slices = [
@@ -61,7 +64,9 @@ class OutputLoss:
             if value.dtype.kind == "f"
             for part in _slices(name, [answer[name] for answer in expected])
         ]
-        values = {part: np.concatenate([part.of(answer) for answer in expected]).astype(np.float64) for part in slices}
+        whole = {part: np.concatenate([part.of(answer) for answer in expected]).astype(np.float64) for part in slices}
+        self._finite = {part: np.isfinite(array) for part, array in whole.items()}
+        values = {part: array[self._finite[part]] for part, array in whole.items()}
         spans = {part: float(np.ptp(array)) if array.size else 0.0 for part, array in values.items()}
         widest = max(spans.values(), default=0.0)
         self._parts = {
@@ -76,9 +81,12 @@ class OutputLoss:
         by_output: dict[str, list[float]] = {}
         worst = 0.0
         for part, (expected, span, spread) in self._parts.items():
-            found = np.concatenate([part.of(answer) for answer in answers])
-            if found.shape != expected.shape or not np.isfinite(found).all():
+            if any(part.name not in answer for answer in answers):
                 return Loss(np.inf, np.inf)
+            found = np.concatenate([part.of(answer) for answer in answers])
+            if found.shape != self._finite[part].shape or not np.isfinite(found[self._finite[part]]).all():
+                return Loss(np.inf, np.inf)
+            found = found[self._finite[part]]
             error = np.abs(found - expected)
             by_output.setdefault(part.name, []).append(float((error**2).sum()) / (2 * spread))
             worst = max(worst, float(error.max()) / span)
