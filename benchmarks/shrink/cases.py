@@ -38,12 +38,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Goal:
-    """One run of `coldpress shrink` and what it must reach; peers are held to `checks` and `slowdown` as well.
+    """One run of `coldpress shrink` and what it must reach; peers are held to `checks` as well.
 
     Attributes:
         metric: What the command is given, a function of `metrics`, or a name of its own.
         max_mb: What the file may weigh, MB (10^6 bytes); None: less than the original.
-        gain: Whether there is anything to be gained: where there is not, the file stays as it is, and says why.
         slowdown: What a warm answer may take, in times of the original's.
         above_floor_mb: What a process may take at its peak above one that runs an empty model.
         options: Further flags of the command.
@@ -56,7 +55,6 @@ class Goal:
     max_drop: float
     checks: tuple[Check, ...]
     max_mb: float | None = None
-    gain: bool = True
     slowdown: float = SLOWDOWN
     above_floor_mb: float | None = None
     options: tuple[str, ...] = ()
@@ -224,7 +222,7 @@ _CASES = (
         "minilm_int8",
         "MiniLM-L6 int8 (sentences)",
         "minilm",
-        _goal("", "sentence_cosine", _same("cosine", "sentence_cosine", 0.99), gain=False),
+        _goal("", "sentence_cosine", _same("cosine", "sentence_cosine", 0.99)),
     ),
     *(
         Case(
@@ -232,7 +230,7 @@ _CASES = (
             f"{name} (signals)",
             _public(name),
             drawn(name, 64),
-            (_goal("", "values_kept", _same("values kept", "values_kept"), 0.05, gain=False),),
+            (_goal("", "values_kept", _same("values kept", "values_kept"), 0.05),),
         )
         for name in ("atspm_phase", "atspm_function")
     ),
@@ -244,13 +242,13 @@ _CASES = (
         (_goal("", "embedding_cosine", _same("cosine", "embedding_cosine", 0.99)),),
     ),
     *(
-        Case(name, title, _public(name), table(name), (_goal("", "accuracy", _kept(), gain=gain),))
-        for name, title, gain in (
-            ("digits_mlp", "digits MLP", True),
-            ("digits_rf_zipmap", "digits forest", False),
-            ("digits_lgbm", "digits LightGBM", False),
-            ("cancer_xgb", "cancer XGBoost", False),
-            ("mnist5k_mlp", "MNIST-5k MLP", True),
+        Case(name, title, _public(name), table(name), (_goal("", "accuracy", _kept()),))
+        for name, title in (
+            ("digits_mlp", "digits MLP"),
+            ("digits_rf_zipmap", "digits forest"),
+            ("digits_lgbm", "digits LightGBM"),
+            ("cancer_xgb", "cancer XGBoost"),
+            ("mnist5k_mlp", "MNIST-5k MLP"),
         )
     ),
 )

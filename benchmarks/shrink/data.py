@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import permutations
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -210,14 +211,18 @@ def _machine_files() -> Iterator[Path]:
                 yield path
 
 
-def tagged_text(count: int, seed: int) -> list[np.ndarray]:
-    """Return Chinese sentences as LAC's numbers of characters, int64 [length]: two or three clauses each."""
+def tagged_text(count: int, part: int) -> list[np.ndarray]:
+    """Return Chinese sentences as LAC's numbers of characters, int64 [length]: two or three clauses each.
+
+    All are different, and parts 0 and 1 share no clause.
+    """
     words = {}
     for line in fetch_file(_WORDS).read_text(encoding="utf-8").splitlines():
         number, _, sign = line.partition("\t")
         words[sign] = int(number)
-    rng = np.random.default_rng(seed)
-    texts = ("".join(rng.choice(_CHINESE, int(rng.integers(2, 4)), replace=False)) for _ in range(count))
+    clauses = _CHINESE[:8] if part == 0 else _CHINESE[8:]
+    texts = ["".join(chosen) for size in (2, 3) for chosen in permutations(clauses, size)]
+    texts = sorted(texts, key=lambda text: zlib.crc32(text.encode()))[:count]
     return [np.array([words.get(sign, words["OOV"]) for sign in text], np.int64) for text in texts]
 
 

@@ -21,23 +21,30 @@ def detections(output: np.ndarray) -> np.ndarray:
     keep = np.flatnonzero(scores >= SCORE)
     centre, size = rows[keep, :2], rows[keep, 2:4]
     boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
-    found: list[np.ndarray] = []
-    for place in np.argsort(-scores[keep], kind="stable"):
-        box = boxes[place]
-        if all(iou(box, other[2:]) <= OVERLAP for other in found):
-            found.append(np.array([kinds[keep][place], scores[keep][place], *box], np.float32))
     table = np.zeros((MOST, 6), np.float32)
-    table[: len(found[:MOST])] = np.reshape(found[:MOST], (-1, 6))
+    rest = np.argsort(-scores[keep], kind="stable")
+    for row in table:
+        if not len(rest):
+            break
+        best = rest[0]
+        row[:] = (kinds[keep][best], scores[keep][best], *boxes[best])
+        rest = rest[_overlaps(boxes[best], boxes[rest]) <= OVERLAP]
     return table
 
 
 def iou(one: np.ndarray, other: np.ndarray) -> float:
     """Return the intersection of two boxes over their union."""
-    left, top = np.maximum(one[:2], other[:2])
-    right, bottom = np.minimum(one[2:], other[2:])
-    common = max(0.0, right - left) * max(0.0, bottom - top)
-    area = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return float(common / (area - common)) if area > common else 0.0
+    return float(_overlaps(one, other[None])[0])
+
+
+def _overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the same of one box and each of others, [n, 4]; 1 of a box with itself, even of one without an area."""
+    corner = np.maximum(box[:2], others[:, :2])
+    common = np.clip(np.minimum(box[2:], others[:, 2:]) - corner, 0, None).prod(1)
+    areas = [np.clip(each[..., 2:] - each[..., :2], 0, None).prod(-1) for each in (box, others)]
+    union = areas[0] + areas[1] - common
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where((others == box).all(1), 1.0, np.where(union > 0, common / union, 0.0))
 
 
 def read_line(scores: np.ndarray, characters: Iterable[str]) -> str:

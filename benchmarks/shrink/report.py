@@ -1,10 +1,10 @@
 """results.json -> the table that people read: what must be reached, and what every tool made of every model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Row", "markdown", "passes", "rows"]
+__all__ = ["Row", "failures", "markdown", "passes", "rows"]
 
 _OURS = "coldpress"
 
@@ -31,49 +31,63 @@ def rows(document: Mapping[str, Any]) -> list[Row]:
 
 
 def _rows(document: Mapping[str, Any], model: Mapping[str, Any]) -> Iterator[Row]:
-    original = model["variants"]["original"]
     for goal in model["goals"]:
         where = f"{model['title']}, {goal['name']}" if goal["name"] else model["title"]
         ours = model["variants"][f"{_OURS} {goal['name']}".strip()]
-        if ours["error"]:
-            yield Row("a model", where, "made", ours["error"], met=False)
-            continue
-        if goal["max_mb"]:
-            size = ours["bytes"] / 1e6
-            yield Row("size", where, f"<= {goal['max_mb']:g} MB", f"{size:.3f} MB", size <= goal["max_mb"])
-        else:
-            yield Row(
-                "never larger",
-                where,
-                f"<= {original['bytes']:,} bytes",
-                f"{ours['bytes']:,} bytes",
-                ours["bytes"] <= original["bytes"],
-            )
-        for check in goal["checks"]:
-            value, before = ours["checks"][check["metric"]], original["checks"][check["metric"]]
-            must = f">= {before:.4f} - {check['least']:g}" if check["lost"] else f">= {check['least']:g}"
-            yield Row(check["title"], where, must, f"{value:.5f}", _reached(check, value, before))
-        yield Row("finite answers", where, "all", "all" if ours["finite"] else "not all", ours["finite"])
-        faster = original["warm_ms"] / ours["warm_ms"]
-        least = 1 / goal["slowdown"]
-        yield Row("speed, of the original's", where, f">= {least:.2f}", f"{faster:.2f}", faster >= least)
-        if goal["above_floor_mb"]:
-            above = ours["peak_mb"] - document["floor_mb"]
-            limit = goal["above_floor_mb"]
-            yield Row("peak memory above the floor", where, f"<= {limit:g} MB", f"{above:.1f} MB", above <= limit)
-        if goal["seconds"]:
-            took = ours["seconds"]
-            yield Row(
-                "time of the search", where, f"<= {goal['seconds']:g} s", f"{took:.0f} s", took <= goal["seconds"]
-            )
-        if ours["bytes"] == original["bytes"]:
-            why = " ".join(ours.get("notes", ()))
-            yield Row("unchanged with a reason", where, "a reason", why or "none", bool(why))
-        yield _against_peers(document, model, goal, where)
+        for figure, must, measured, met in _goal(document, model, goal, ours):
+            if ours["error"]:
+                yield Row(figure, where, must, ours["error"], met=False)
+            else:
+                yield Row(figure, where, must, measured(), met())
 
 
-def _against_peers(document: Mapping[str, Any], model: Mapping[str, Any], goal: Mapping[str, Any], where: str) -> Row:
-    ours = model["variants"][f"{_OURS} {goal['name']}".strip()]
+_Figure = tuple[str, str, Callable[[], str], Callable[[], bool]]
+
+
+def _goal(
+    document: Mapping[str, Any], model: Mapping[str, Any], goal: Mapping[str, Any], ours: Mapping[str, Any]
+) -> Iterator[_Figure]:
+    """Yield each figure of a goal: what it is, what it must reach, what was measured, and whether that reaches it.
+
+    The last two are asked only where there is a file.
+    """
+    original = model["variants"]["original"]
+    limit = goal["max_mb"] * 1e6 if goal["max_mb"] else original["bytes"]
+    weighs = f"{ours['bytes'] / 1e6:.3f} MB"
+    yield ("size", f"<= {limit / 1e6:.6g} MB", lambda: weighs, lambda: ours["bytes"] <= limit)
+    for check in goal["checks"]:
+        before = original["checks"][check["metric"]]
+        must = f">= {before:.4f} - {check['least']:g}" if check["lost"] else f">= {check['least']:g}"
+        yield (
+            check["title"],
+            must,
+            lambda check=check: f"{ours['checks'][check['metric']]:.5f}",
+            lambda check=check, before=before: _reached(check, ours["checks"][check["metric"]], before),
+        )
+    yield ("finite answers", "all", lambda: "all" if ours["finite"] else "not all", lambda: ours["finite"])
+    least = 1 / goal["slowdown"]
+    yield (
+        "speed, in times of the original's",
+        f">= {least:.2f}",
+        lambda: f"{original['warm_ms'] / ours['warm_ms']:.2f}",
+        lambda: original["warm_ms"] / ours["warm_ms"] >= least,
+    )
+    if most := goal["above_floor_mb"]:
+        above = ours.get("peak_mb", 0) - document["floor_mb"]
+        yield ("peak memory above the floor", f"<= {most:g} MB", lambda: f"{above:.1f} MB", lambda: above <= most)
+    if most_s := goal["seconds"]:
+        took = ours["seconds"]
+        yield ("time of the search", f"<= {most_s:g} s", lambda: f"{took:.0f} s", lambda: took <= most_s)
+    if ours["bytes"] == original["bytes"]:
+        why = " ".join(ours.get("notes", ()))
+        yield ("unchanged with a reason", "a reason", lambda: why or "none", lambda: bool(why))
+    must, best = _best_peer(document, model, goal)
+    size = ours["bytes"]
+    yield ("smaller than the best passing peer", must, lambda: f"{size:,} bytes", lambda: size < best)
+
+
+def _best_peer(document: Mapping[str, Any], model: Mapping[str, Any], goal: Mapping[str, Any]) -> tuple[str, float]:
+    """Return what the smallest file of a peer that passes weighs, in words and in bytes; infinite when none gains."""
     original = model["variants"]["original"]
     sizes = {
         document["peers"][name]: variant["bytes"]
@@ -81,10 +95,9 @@ def _against_peers(document: Mapping[str, Any], model: Mapping[str, Any], goal: 
         if name in document["peers"] and passes(goal, variant, original) and variant["bytes"] < original["bytes"]
     }
     if not sizes:
-        return Row("smaller than the best passing peer", where, "no peer passes and gains", f"{ours['bytes']:,}", True)
+        return "no peer passes and is smaller", float("inf")
     best = min(sizes, key=lambda name: sizes[name])
-    must = f"< {sizes[best]:,} bytes ({best})"
-    return Row("smaller than the best passing peer", where, must, f"{ours['bytes']:,}", ours["bytes"] < sizes[best])
+    return f"< {sizes[best]:,} bytes ({best})", sizes[best]
 
 
 def _reached(check: Mapping[str, Any], value: float, original: float) -> bool:
@@ -92,7 +105,7 @@ def _reached(check: Mapping[str, Any], value: float, original: float) -> bool:
 
 
 def passes(goal: Mapping[str, Any], variant: Mapping[str, Any], original: Mapping[str, Any]) -> bool:
-    """Say whether a file meets what ours must meet: right, finite, not larger, not slower than the goal allows."""
+    """Say whether a file is right, finite and not larger; how fast it is does not matter here."""
     return not failures(goal, variant, original)
 
 
@@ -110,8 +123,6 @@ def failures(goal: Mapping[str, Any], variant: Mapping[str, Any], original: Mapp
         found.append("not finite")
     if variant["bytes"] > original["bytes"]:
         found.append("larger")
-    if variant["warm_ms"] > original["warm_ms"] * goal["slowdown"]:
-        found.append("too slow")
     return found
 
 
@@ -134,9 +145,10 @@ def _tools(document: Mapping[str, Any]) -> Iterator[str]:
             name = f", {goal['name']}" if goal["name"] else ""
             yield f"**{model['title']}{name}**, {original['bytes']:,} bytes, {model['samples']} samples"
             yield ""
-            titles = [check["title"] for check in goal["checks"]]
-            yield f"| tool | bytes | of the original | {' | '.join(titles)} | warm ms | peak MB | seconds | passes |"
-            yield "|---" * (7 + len(titles)) + "|"
+            checks = [check["title"] for check in goal["checks"]]
+            heads = ["tool", "bytes", "of the original", *checks, "warm ms", "speed", "peak MB", "seconds", "passes"]
+            yield f"| {' | '.join(heads)} |"
+            yield "|---" * len(heads) + "|"
             for key, variant in model["variants"].items():
                 title = document["peers"].get(key, key)
                 if key.startswith(_OURS):
@@ -152,14 +164,15 @@ def _line(title: str, goal: Mapping[str, Any], variant: Mapping[str, Any], origi
     if variant["error"]:
         size = f"{variant['bytes']:,}" if variant["bytes"] else "-"
         return (
-            f"| {title} | {size} |" + " |" * (len(goal["checks"]) + 3) + f" {variant['seconds']:.0f} | no: {why[0]} |"
+            f"| {title} | {size} |" + " |" * (len(goal["checks"]) + 4) + f" {variant['seconds']:.0f} | no: {why[0]} |"
         )
     cells = [
         title,
         f"{variant['bytes']:,}",
         f"{variant['bytes'] / original['bytes']:.3f}",
         *(f"{variant['checks'][check['metric']]:.5f}" for check in goal["checks"]),
-        f"{variant['warm_ms']:.2f}",
+        f"{variant['warm_ms']:.3g}",
+        f"{original['warm_ms'] / variant['warm_ms']:.2f}",
         f"{variant['peak_mb']:.0f}",
         f"{variant['seconds']:.0f}",
         f"no: {', '.join(why)}" if why else "yes",
@@ -177,7 +190,8 @@ def _conditions(document: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "All tools calibrate and tune on the same samples, and all files are judged on the same others by the same "
-        "code. Warm ms: the quickest run of the first sample under the plain `onnxruntime` binding, all files in "
-        "turn in one process. Peak MB: a fresh process of coldpress's own runtime that opens the file and answers "
+        "code. A file passes that is right, finite and not larger, however slow it is. Warm ms: the quickest run of "
+        "the first sample under the plain `onnxruntime` binding, all files in turn in one process. Peak MB: a fresh "
+        "process of coldpress's own runtime that opens the file and answers "
         f"once; {document['floor_mb']:g} MB with an empty model."
     )

@@ -64,7 +64,7 @@ def write(samples: Samples, folder: Path, name: str) -> Path:
         (folder / name).mkdir(exist_ok=True)
         with wave.open(str(folder / name / "sound.wav"), "wb") as file:
             file.setparams((1, 2, 16000, 0, "NONE", ""))
-            file.writeframes((samples.sound * 32767).astype(np.int16).tobytes())
+            file.writeframes((samples.sound * 32768).astype(np.int16).tobytes())
         return folder / name
     shapes = {tuple(np.shape(value) for value in request.values()) for request in samples.requests}
     if len(shapes) == 1:
@@ -114,8 +114,9 @@ def flat(_: Any, answer: Answer) -> np.ndarray:
 
 
 def photos(count: int, names: Sequence[str] = _EVALUATED) -> list[Image.Image]:
-    """Return views of photographs in turn: each whole, then cut and mirrored."""
-    return [data.view(data.photo(names[i % len(names)]), i // len(names)) for i in range(count)]
+    """Return views of photographs in turn: each whole, then cut and mirrored; one named twice comes twice as often."""
+    turns = [names[i % len(names)] for i in range(count)]
+    return [data.view(data.photo(name), turns[:i].count(name)) for i, name in enumerate(turns)]
 
 
 def portraits(count: int, start: int) -> list[Image.Image]:

@@ -118,7 +118,9 @@ def _words(sentence: str) -> list[str]:
 
 
 def _pieces(word: str, vocabulary: Mapping[str, int]) -> Iterator[str]:
-    """The longest piece that the vocabulary has, again and again; a word that has none is unknown as a whole."""
+    """The longest piece that the vocabulary has, again and again; a word that has none, or is long, is unknown."""
+    if len(word) > 100:
+        return iter(["[UNK]"])
     found, start = [], 0
     while start < len(word):
         for end in range(len(word), start, -1):
