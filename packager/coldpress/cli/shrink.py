@@ -25,9 +25,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser("shrink", help="find the smallest model that is still right", description=__doc__)
     parser.add_argument("model", nargs="?", type=Path, help="the .onnx file (default: model.source of coldpress.toml)")
     parser.add_argument("-o", "--out", type=Path, help="the file to write (MODEL.small.onnx)")
-    parser.add_argument(
-        "--report", type=Path, metavar="HTML", help="also write a report, and .json beside it"
-    )
+    parser.add_argument("--report", type=Path, metavar="HTML", help="also write a report, and .json beside it")
     parser.add_argument("--config", type=Path, help="settings (coldpress.toml, when it is there)")
     add_flags(parser, FLAGS)
     parser.set_defaults(run=run)
@@ -48,10 +46,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(out: Path, shrunk: "Shrunk") -> None:
     record, quality = shrunk.record, shrunk.quality
+    zipped = any("prune" in candidate["recipe"] for candidate in record["candidates"])
     for candidate in record["candidates"]:
         mark = "→" if candidate["chosen"] else " "
         why = candidate["why_not"] or ("ships" if candidate["chosen"] else "passes")
-        say(f"{mark} {candidate['bytes'] / 1e6:8.2f} MB  {candidate['name']:<18} {why}")
+        size = f"{candidate['bytes'] / 1e6:8.2f} MB"
+        if zipped and candidate["zip_bytes"] is not None:
+            size += f" ({candidate['zip_bytes'] / 1e6:.2f} zipped)"
+        say(f"{mark} {size}  {candidate['name']:<18} {why}")
     for note in shrunk.notes:
         say(f"  note: {note}")
     before, after = record["original_bytes"], record["shrunk_bytes"]

@@ -17,7 +17,7 @@ from coldpress.search.clock import Clock, OutOfTimeError
 from coldpress.search.knapsack import Road, greedy_road
 from coldpress.search.sensitivity import measure_options
 from coldpress.search.static_bases import FAMILY, static_bases
-from coldpress.search.styles import FAMILIES, STYLES, Style, uniform
+from coldpress.search.styles import FAMILIES, STYLES, Style, uniform, uniform_choices
 from coldpress.search.trials import Base, Trials
 from coldpress.search.workbench import Workbench
 
@@ -86,8 +86,8 @@ class Search:
         base = Base(("strip",), Workbench(self._model, self._calibration.grams(self._model, sites.values())))
         self._encode(base.bench)
         for family in self._allowed:
-            if choice := uniform(family, sites, self._allowed):
-                self._trials.judge(base, family, choice)
+            for name, choice in uniform_choices(family, sites, self._allowed).items():
+                self._trials.judge(base, name, choice)
         for style in STYLES:
             if style.serves(sites, self._allowed):
                 self._walk(base, style)

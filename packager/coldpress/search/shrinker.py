@@ -27,6 +27,7 @@ from coldpress.search.clock import Clock
 from coldpress.search.kept import read_result, result_key, write_result
 from coldpress.search.search import Search
 from coldpress.search.selection import LEAST_GAIN, best, nearest
+from coldpress.search.styles import ZIPPED
 from coldpress.search.task import Task
 from coldpress.search.trials import Trials
 from coldpress.search.unmeasured import bounded_choices
@@ -114,7 +115,7 @@ def shrink(
         "evaluation": len(samples.requests),
         "origin": samples.origin,
     }
-    chosen = best(trials.candidates, task.max_bytes, beside_bytes)
+    chosen = best(trials.candidates, task.max_bytes, beside_bytes, zipped=ZIPPED in task.passes)
     if chosen is None:
         _refuse(trials.candidates, task)
     shrunk = result(chosen, trials.candidates, model_bytes(source), stripped, (reason, early), counts)

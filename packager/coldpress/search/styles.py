@@ -5,16 +5,18 @@ speed, and the memory of the original. ``native`` computes with the small weight
 speed that depends on the batch. ``dynamic`` rounds the inputs of matrix products as well: fastest, least faithful.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from coldpress.encodings.encoding import Site
+from coldpress.encodings.encoding import Encoding, Site
 from coldpress.encodings.menu import ENCODINGS, menu
 
-__all__ = ["FAMILIES", "STYLES", "Style", "uniform"]
+__all__ = ["FAMILIES", "STYLES", "ZIPPED", "Style", "uniform", "uniform_choices"]
 
 STORAGE = ("fp16-storage", "int8-storage", "int6-storage", "int4-storage")
-FAMILIES = (*STORAGE, "nbits8", "int4", "static-int8", "dynamic-int8")
+ZIPPED = "prune"
+"""The family whose models are small in a zip alone: where it is allowed, models are compared by their zipped bytes."""
+FAMILIES = (*STORAGE, "nbits8", "int4", "static-int8", "dynamic-int8", ZIPPED)
 """The lossy words of ``[shrink] allow``, from the most faithful of each kind to the least."""
 
 
@@ -34,9 +36,9 @@ class Style:
         return menus
 
     def serves(self, sites: Mapping[str, Site], allowed: Collection[str]) -> bool:
-        """Tell whether this style differs from plain storage on these sites."""
-        wanted = [family for family in self.computes if family in allowed]
-        return not self.computes or any(menu(site, wanted) for site in sites.values())
+        """Tell whether this style has anything of its own to offer on these sites."""
+        wanted = [family for family in self.computes or STORAGE if family in allowed]
+        return any(menu(site, wanted) for site in sites.values())
 
 
 STYLES = (Style("storage"), Style("native", ("nbits8", "int4")), Style("dynamic", ("dynamic-int8",)))
@@ -47,12 +49,34 @@ def uniform(family: str, sites: Mapping[str, Site], allowed: Collection[str]) ->
 
     Empty when no site takes the family.
     """
+    return _alike(lambda site: menu(site, [family]), sites, allowed)
+
+
+def uniform_choices(family: str, sites: Mapping[str, Site], allowed: Collection[str]) -> dict[str, dict[str, str]]:
+    """Return what to try on all weights alike, by name: a family's ``uniform``, and each encoding of ``prune``.
+
+    Those are as large as each other in the file, so which is smallest in a zip shows once they are made.
+    """
+    choices = {family: uniform(family, sites, allowed)}
+    if family == ZIPPED:
+        encodings = [encoding for encoding in ENCODINGS.values() if encoding.family == family]
+        choices = {encoding.name: _alike(_offers(encoding), sites, allowed) for encoding in encodings}
+    return {name: choice for name, choice in choices.items() if choice}
+
+
+def _offers(encoding: Encoding) -> Callable[[Site], Sequence[Encoding]]:
+    return lambda site: [] if encoding.refusal(site) else [encoding]
+
+
+def _alike(
+    own: Callable[[Site], Sequence[Encoding]], sites: Mapping[str, Site], allowed: Collection[str]
+) -> dict[str, str]:
     choice: dict[str, str] = {}
     served = False
     for name, site in sites.items():
-        own = menu(site, [family])
-        served = served or bool(own)
-        options = own or menu(site, [f for f in ("int8-storage", "fp16-storage") if f in allowed][:1])
+        offered = own(site)
+        served = served or bool(offered)
+        options = offered or menu(site, [f for f in ("int8-storage", "fp16-storage") if f in allowed][:1])
         if options:
             choice[name] = min(options, key=lambda encoding: (encoding.nbytes(site), encoding.name)).name
     return choice if served else {}

@@ -9,9 +9,11 @@ from coldpress.search.candidate import Candidate
 from coldpress.search.selection import best, nearest
 
 
-def candidate(name, size, *, loss=0.001, warm=10.0, peak=100.0, failed=()):
+def candidate(name, size, *, loss=0.001, warm=10.0, peak=100.0, failed=(), zipped=None):
     checks = tuple(Check(check, "fail", note=f"{check} is off") for check in failed) or (Check("quality", "pass"),)
-    verdict = Verdict("cosine", figures=Figures(bytes=size, warm_ms=warm, peak_mb=peak), checks=checks)
+    verdict = Verdict(
+        "cosine", figures=Figures(bytes=size, zip_bytes=zipped, warm_ms=warm, peak_mb=peak), checks=checks
+    )
     return Candidate(name, (name,), Path(name), size, loss, verdict=verdict, why_not=verdict.why_not)
 
 
@@ -43,6 +45,22 @@ def test_beside_a_large_runtime_more_models_are_about_as_small():
     tried = [ORIGINAL, candidate("int4", 200), candidate("static", 400, warm=4.0)]
     assert best(tried).name == "int4"
     assert best(tried, beside=10_000).name == "static"
+
+
+def test_by_zipped_size_what_is_small_in_a_zip_ships_beside_any_runtime():
+    tried = [
+        candidate("strip", 1000, loss=0.0, zipped=900),
+        candidate("int8", 270, zipped=240, warm=5.0),
+        candidate("zeros", 271, zipped=180),
+    ]
+    assert best(tried, beside=10_000).name == "int8"
+    assert best(tried, beside=10_000, zipped=True).name == "zeros"
+
+
+def test_by_zipped_size_a_change_must_make_the_zip_smaller():
+    tried = [candidate("strip", 1000, loss=0.0, zipped=200), candidate("int8", 270, zipped=199)]
+    assert best(tried).name == "int8"
+    assert best(tried, zipped=True).name == "strip"
 
 
 def test_a_gain_of_next_to_nothing_is_not_worth_a_changed_answer():
