@@ -17,7 +17,7 @@ from coldpress.search.clock import Clock, OutOfTimeError
 from coldpress.search.knapsack import Road, greedy_road
 from coldpress.search.sensitivity import measure_options
 from coldpress.search.static_bases import FAMILY, static_bases
-from coldpress.search.styles import FAMILIES, STYLES, Style, uniform, uniform_choices
+from coldpress.search.styles import FAMILIES, STORAGE, STYLES, Style, uniform, uniform_choices
 from coldpress.search.trials import Base, Trials
 from coldpress.search.workbench import Workbench
 
@@ -85,14 +85,18 @@ class Search:
         self._tell("watch what weights are multiplied with")
         base = Base(("strip",), Workbench(self._model, self._calibration.grams(self._model, sites.values())))
         self._encode(base.bench)
-        for family in self._allowed:
+        for family in self._worth_trying():
             for name, choice in uniform_choices(family, sites, self._allowed).items():
                 self._trials.judge(base, name, choice)
         for style in STYLES:
-            if style.serves(sites, self._allowed):
+            if style.serves(sites, self._allowed) and (style.computes or self._limits.max_slowdown >= 1):
                 self._walk(base, style)
         if FAMILY in self._allowed and any(site.role == "conv" for site in sites.values()):
             self._quantise(base)
+
+    def _worth_trying(self) -> list[str]:
+        """Return the families that may meet the limits: what is only stored small never answers faster."""
+        return [f for f in self._allowed if self._limits.max_slowdown >= 1 or f not in STORAGE]
 
     def _encode(self, bench: Workbench) -> None:
         """Put every weight into every encoding it may have, one weight after the other: what they share is kept so."""
@@ -108,6 +112,8 @@ class Search:
         requests = self._calibration.samples.requests
         for quantised in static_bases(self._model, requests, base.recipe, seconds, self._tell):
             rest = uniform("int8-storage", quantised.bench.sites, self._allowed)
+            if not quantised.last and self._drop(quantised, rest) > self._limits.max_drop:
+                continue
             candidate = self._trials.judge(quantised, FAMILY, rest)
             if candidate.passed or not _worth_retreating(candidate):
                 return

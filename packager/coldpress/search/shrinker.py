@@ -153,7 +153,8 @@ def _refuse(candidates: Sequence[Candidate], task: Task) -> NoReturn:
     """
     smallest = min(candidates, key=lambda candidate: candidate.bytes)
     if task.max_bytes is None:
-        raise ShrinkError(f"No model may stand in for the original, not even itself: {candidates[0].why_not}")
+        last = candidates[-1]
+        raise ShrinkError(f"No model is within all limits; {last.name} was tried last, and refused: {last.why_not}")
     if (close := nearest(candidates, task.max_bytes)) is not None:
         advice = f"the nearest that is right is {close.name} with {close.bytes:,} bytes: allow that, or a larger drop"
     else:

@@ -42,6 +42,6 @@ def static_bases(
         for rung in (*ladder[:-1:step], *ladder[-1:]):
             tell(f"{FAMILY}: {len(rung.exclude)} nodes left in float")
             made = quantise(model, calibration, exclude=rung.exclude, products=rung.products, method=rung.method)
-            yield Base((*recipe, FAMILY), Workbench(made))
+            yield Base((*recipe, FAMILY), Workbench(made), last=rung is ladder[-1])
     except ModelError:
         return  # an operator set that cannot be converted, or nothing to quantise: the other encodings serve

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from coldpress.encodings.encoding import Encoding, Site
 from coldpress.encodings.menu import ENCODINGS, menu
 
-__all__ = ["FAMILIES", "STYLES", "ZIPPED", "Style", "uniform", "uniform_choices"]
+__all__ = ["FAMILIES", "STORAGE", "STYLES", "ZIPPED", "Style", "uniform", "uniform_choices"]
 
 STORAGE = ("fp16-storage", "int8-storage", "int6-storage", "int4-storage")
 ZIPPED = "prune"

@@ -25,10 +25,11 @@ __all__ = ["Base", "Trials"]
 
 @dataclass(frozen=True)
 class Base:
-    """A model whose weights are to be encoded, and the passes that made it."""
+    """A model whose weights are to be encoded, and the passes that made it; ``last`` if none more faithful follows."""
 
     recipe: tuple[str, ...]
     bench: Workbench
+    last: bool = False
 
 
 class Trials:

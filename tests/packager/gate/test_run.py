@@ -89,9 +89,10 @@ def test_a_race_takes_every_figure_of_both(tmp_path):
     save(tiny.mlp(), path)
     samples = SampleSet(tuple({"x": np.ones((1, 64), np.float32)} for _ in range(2)))
     engine = Engine(samples, tmp_path, Path(find_library()), threads=1)
-    race = engine.race(path, path, max_slowdown=1e-9)
+    race = engine.race(path, path, max_slowdown=1)
     assert race.rounds >= 3
     assert race.within  # what is too little to be felt is no slowdown
+    assert not engine.race(path, path, max_slowdown=0.1).within  # but no gain either, where one is asked for
     for trial in (race.original, race.candidate):
         assert 0 < trial.warm_ms <= trial.first_ms < trial.cold_ms
         assert 0 < trial.warm_wall_ms < trial.cold_wall_ms
