@@ -66,7 +66,7 @@ class Source(str):
 
 
 class Bytes(int):
-    """A size: a whole number of bytes, or a text such as ``25MB`` (10^6 bytes) or ``24 MiB`` (2^20 bytes)."""
+    """A size: a whole number of bytes, or a text such as ``25MB`` (10^6 bytes), ``24 MiB`` (2^20 bytes) or ``900``."""
 
     __slots__ = ()
 
@@ -77,6 +77,8 @@ class Bytes(int):
     @classmethod
     def read(cls, value: Any) -> "Bytes | None":
         """Return the size that ``value`` says, None when it says none."""
+        if isinstance(value, str) and value.isdecimal():
+            value = int(value)  # a flag's value is always a text
         if type(value) is int and value > 0:
             return cls(value)
         match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMG]?i?[bB])", value) if isinstance(value, str) else None
@@ -130,6 +132,8 @@ class ShrinkConfig:
     max_peak_mb: int | None = field(default=None, metadata={"at_least": 1})
     time_limit_s: int = field(default=300, metadata={"at_least": 1})
     allow_unmeasured: bool = False  # without samples: storage formats whose error is bounded
+    tokenizer: Path | None = None  # a text model's tokenizer.json: keep the tokens of the samples alone
+    token_ids: str | None = None  # the input that takes token ids; default: input_ids, ids or token_ids
 
 
 @dataclass(frozen=True)

@@ -24,16 +24,17 @@ from coldpress.fit.sizes import measure_sizes
 from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms.choose import GROWTH_BYTES, Choice, choose_form
 from coldpress.interpreters import find_interpreter
-from coldpress.model.engine_check import check_opens, foreign_locales
-from coldpress.model.files import model_bytes, read_model
+from coldpress.model.engine_check import foreign_locales
+from coldpress.model.files import model_bytes
 from coldpress.plan import Plan
 from coldpress.publish import publish
 from coldpress.reference import Reference
 from coldpress.report.assemble import assemble
 from coldpress.samples.warmup import warmup_record
 from coldpress.search.account import Shrunk
-from coldpress.search.inputs import gather_samples
+from coldpress.search.inputs import read_inputs
 from coldpress.search.shrinker import shrink
+from coldpress.search.vocabulary_step import trim_inputs
 from coldpress.shrink.lossless import strip_exactly
 from coldpress_runtime.manifest import Manifest
 
@@ -46,7 +47,10 @@ WORTH_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Packed:
-    """What a ``pack`` made; without ``archive`` and ``verification`` when the bundle does not fit."""
+    """What a ``pack`` made; without ``archive`` and ``verification`` when the bundle does not fit.
+
+    ``tokenizer`` is the text of the ``tokenizer.json`` that goes with a trimmed vocabulary.
+    """
 
     plan: Plan
     archive: Archive | None
@@ -57,6 +61,7 @@ class Packed:
     tree: Tree
     notes: tuple[str, ...]
     report: Mapping[str, Any]
+    tokenizer: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``pack --json`` prints."""
@@ -95,27 +100,21 @@ def execute(plan: Plan) -> Packed:
         packed = _build(plan, Path(scratch))
         if packed.archive:
             with progress(f"write {plan.out}"):
-                publish(plan, packed.archive.path, packed.to_json(), packed.report)
+                publish(plan, packed.archive.path, packed.to_json(), packed.report, packed.tokenizer)
     return packed
 
 
 def _build(plan: Plan, work: Path) -> Packed:
-    with progress(f"read {plan.model.name}"):
-        original = read_model(plan.model)
-        check_opens(original, plan.model)
-        reference = Reference(plan.model)
-    samples, calibration = gather_samples(plan.shrink, reference)
+    inputs = trim_inputs(plan.shrink, read_inputs(plan.shrink, plan.model), work)
+    reference, samples = inputs.reference, inputs.samples
     wanted = "strip" in plan.shrink.passes
-    stripped = strip_exactly(plan.model, original, reference, samples, work / "stripped.onnx", wanted=wanted)
+    stripped = strip_exactly(inputs.path, inputs.model, reference, samples, work / "stripped.onnx", wanted=wanted)
     with progress(f"get ONNX Runtime for {plan.architecture}"):
         engine = engine_library(plan.python, plan.architecture, cache_dir("wheels"))
     shrunk = shrink(
         plan.shrink,
-        plan.model,
+        inputs,
         stripped,
-        reference,
-        samples,
-        calibration,
         engine,
         work,
         worth_bytes=WORTH_BYTES,
@@ -165,7 +164,7 @@ def _build(plan: Plan, work: Path) -> Packed:
         tree, archive, verification = verified.tree, verified.archive, verified.verification
         fit = _fit(plan, archive.path)
     notes = [*samples.assumed, *shrunk.notes, choice.note]
-    if locales := foreign_locales(original):
+    if locales := foreign_locales(inputs.model):
         notes.append(
             f"The model needs the locale {', '.join(locales)}, which was there for the verification and which the "
             "function's system may lack: set the attribute `locale` of its StringNormalizer nodes to C.UTF-8."
@@ -175,7 +174,7 @@ def _build(plan: Plan, work: Path) -> Packed:
     told = tuple(filter(None, notes))
     steps = verification.steps if verification else None
     report = assemble(plan.name, plan.model, plan.shrink, shrunk, fit=fit, steps=steps, notes=told)
-    return Packed(plan, archive, fit, shrunk, choice, verification, tree, told, report)
+    return Packed(plan, archive, fit, shrunk, choice, verification, tree, told, report, inputs.tokenizer)
 
 
 def _packages(plan: Plan) -> tuple[Wheel, ...]:

@@ -17,7 +17,13 @@ __all__ = ["publish"]
 _PASSING = ("out", "seconds", "slowdown", "checks")
 
 
-def publish(plan: Plan, archive: Path, report: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+def publish(
+    plan: Plan,
+    archive: Path,
+    report: Mapping[str, Any],
+    document: Mapping[str, Any],
+    tokenizer: str | None = None,
+) -> None:
     """Put the finished folder in the place of ``plan.out``, whole; the user's samconfig.toml moves along.
 
     Args:
@@ -25,11 +31,14 @@ def publish(plan: Plan, archive: Path, report: Mapping[str, Any], document: Mapp
         archive: The verified zip.
         report: What ``pack --json`` prints.
         document: What the page shows; times among it, so that two packs do not give the same page.
+        tokenizer: Text of the ``tokenizer.json`` that requests must be made with, where it is not the user's own.
 
     Raises:
         BundleError: The folder cannot be written; it is then as it was.
     """
     files = render_aws(plan.aws) | {REPORT: _lasting(report), "report.html": render_report(document)}
+    if tokenizer is not None:
+        files["tokenizer.json"] = tokenizer
     with fresh_folder(plan.out) as folder:
         shutil.copyfile(archive, folder / "function.zip")
         write_files(files, folder)

@@ -35,6 +35,10 @@ SHRINK: tuple[Flag, ...] = (
     ("--time-limit", "shrink.time_limit_s", {"type": int, "metavar": "S", "help": "seconds to search (300)"}),
     ("--allow-unmeasured", "shrink.allow_unmeasured", {"action": "store_const", "const": True,
      "help": "without samples: store weights in fewer bits where the error is bounded"}),
+    ("--trim-vocabulary", "shrink.tokenizer", {"type": Path, "metavar": "TOKENIZER",
+     "help": "a text model's tokenizer.json: keep the tokens of the samples alone, and write a new tokenizer"}),
+    ("--token-ids", "shrink.token_ids", {"metavar": "INPUT",
+     "help": "the input that takes token ids (input_ids, ids or token_ids)"}),
 )  # fmt: skip
 FUNCTION: tuple[Flag, ...] = (
     ("--python", "function.python", {"help": "the function's Python: 3.12, 3.13 or 3.14 (3.13)"}),

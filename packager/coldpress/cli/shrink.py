@@ -38,9 +38,12 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(read_config(args, FLAGS, model__source=args.model), args.out, args.report)
     shrunk = execute(plan)
     if args.json:
-        emit_json({"model": str(plan.model), "out": str(plan.out), **shrunk.to_json()})
+        tokenizer = None if plan.tokenizer is None else str(plan.tokenizer)
+        emit_json({"model": str(plan.model), "out": str(plan.out), "tokenizer": tokenizer, **shrunk.to_json()})
     else:
         _show(plan.out, shrunk)
+        if plan.tokenizer is not None:
+            say(f"{plan.tokenizer}: the tokenizer that goes with it")
     return 0
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.encodings.sites import find_sites
+from coldpress.model.files import model_bytes
 from coldpress.model.weights import iter_weights
 from coldpress.search.candidate import Candidate
+from coldpress.search.inputs import Inputs
 from coldpress.search.selection import LEAST_GAIN
+from coldpress.search.vocabulary_step import TRIMMED
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.lossless import Stripped
 
@@ -43,8 +46,8 @@ class Shrunk:
 
     @property
     def exact(self) -> bool:
-        """Whether answers are the original's, bit for bit."""
-        return not set(self.record["recipe"]) - {"strip"}
+        """Whether answers are the original's, bit for bit, to requests of tokens that a trimmed vocabulary has."""
+        return not set(self.record["recipe"]) - {"strip", TRIMMED}
 
     def to_json(self) -> dict[str, Any]:
         """Return the record and the quality, as commands print them."""
@@ -54,28 +57,34 @@ class Shrunk:
 def result(
     chosen: Candidate,
     candidates: Sequence[Candidate],
-    original_bytes: int,
+    inputs: Inputs,
     stripped: Stripped,
     notes: Sequence[str],
     samples: Mapping[str, Any],
 ) -> Shrunk:
-    """Put together what is said of a shrink that ended with ``chosen``.
+    """Put together what is said of a shrink of ``inputs`` that ended with ``chosen``.
 
     ``samples`` says how many there were for ``calibration`` and for ``evaluation``, and their ``origin``.
     """
+    told = [candidate.to_json(chosen.name) for candidate in candidates]
+    original_bytes = model_bytes(inputs.source)
     record = {
-        "recipe": list(chosen.recipe),
+        "recipe": [*inputs.recipe, *chosen.recipe],
         "original_bytes": original_bytes,
         "shrunk_bytes": chosen.bytes,
-        "candidates": [candidate.to_json(chosen.name) for candidate in candidates],
+        "candidates": [{**candidate, "recipe": [*inputs.recipe, *candidate["recipe"]]} for candidate in told],
         "strip": stripped.to_json(),
         "samples": dict(samples),
     }
     quality = {"metric": None, "original": None, "shrunk": None, "samples": 0, "verdict": "unmeasured"}
     if chosen.verdict is not None:
         quality = chosen.verdict.to_json()
+        if inputs.path != inputs.source:
+            quality |= {"original_bytes": original_bytes, "original_zip_bytes": None}
     held_back = f"Strip was left out: {stripped.why_not}." if stripped.why_not else ""
-    return Shrunk(chosen.path, record, quality, tuple(filter(None, (*notes, held_back))), tuple(chosen.weights))
+    return Shrunk(
+        chosen.path, record, quality, tuple(filter(None, (*inputs.notes, *notes, held_back))), tuple(chosen.weights)
+    )
 
 
 def nothing_to_gain(stripped: Stripped, worth_bytes: int) -> str:

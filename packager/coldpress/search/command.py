@@ -11,15 +11,14 @@ from coldpress.cache import cache_dir
 from coldpress.config import Config
 from coldpress.console import progress
 from coldpress.errors import ConfigError
-from coldpress.model.engine_check import check_opens
 from coldpress.model.files import model_files, read_model, write_model
-from coldpress.reference import Reference
 from coldpress.report.assemble import assemble
 from coldpress.report.page import write_report
 from coldpress.search.account import Shrunk
-from coldpress.search.inputs import gather_samples
+from coldpress.search.inputs import read_inputs
 from coldpress.search.shrinker import shrink
 from coldpress.search.task import Task, make_task
+from coldpress.search.vocabulary_step import trim_inputs
 from coldpress.shrink.lossless import strip_exactly
 
 __all__ = ["ShrinkPlan", "execute", "make_plan"]
@@ -35,6 +34,11 @@ class ShrinkPlan:
     python: str
     task: Task
 
+    @property
+    def tokenizer(self) -> Path | None:
+        """Where the tokenizer of a trimmed vocabulary goes."""
+        return None if self.task.tokenizer is None else self.out.with_name(f"{self.out.stem}.tokenizer.json")
+
 
 def make_plan(config: Config, out: Path | None, report: Path | None) -> ShrinkPlan:
     """Decide everything that can be decided without opening the model.
@@ -47,13 +51,14 @@ def make_plan(config: Config, out: Path | None, report: Path | None) -> ShrinkPl
         raise ConfigError("No model is named; give one (`coldpress shrink model.onnx`) or set `model.source`.")
     out = out or model.with_name(f"{model.stem}.small.onnx")
     task = make_task(config)
-    inputs = [model, *(Path(source) for source in (task.evaluation, task.calibration) if source)]
-    for file in filter(None, (out, report)):
+    plan = ShrinkPlan(model, out, report, config.function.python, task)
+    inputs = [model, *(Path(source) for source in (task.evaluation, task.calibration, task.tokenizer) if source)]
+    for file in filter(None, (out, report, plan.tokenizer)):
         if file.is_dir():
             raise ConfigError(f"{file} is a folder; name a file to write.")
         if any(file.resolve() == given.resolve() for given in inputs):
             raise ConfigError(f"{file} is read, and would be written over; choose another name with -o.")
-    return ShrinkPlan(model, out, report, config.function.python, task)
+    return plan
 
 
 def execute(plan: ShrinkPlan) -> Shrunk:
@@ -65,21 +70,22 @@ def execute(plan: ShrinkPlan) -> Shrunk:
     task = plan.task
     with tempfile.TemporaryDirectory(prefix="coldpress-") as scratch:
         work = Path(scratch)
-        with progress(f"read {plan.model.name}"):
-            original = read_model(plan.model)
-            check_opens(original, plan.model)
-            reference = Reference(plan.model)
-        samples, calibration = gather_samples(task, reference)
+        inputs = trim_inputs(task, read_inputs(task, plan.model), work)
+        wanted = "strip" in task.passes
         stripped = strip_exactly(
-            plan.model, original, reference, samples, work / "stripped.onnx", wanted="strip" in task.passes
+            inputs.path, inputs.model, inputs.reference, inputs.samples, work / "stripped.onnx", wanted=wanted
         )
         with progress(f"get ONNX Runtime for {task.architecture}"):
             engine = engine_library(plan.python, task.architecture, cache_dir("wheels"))
-        shrunk = shrink(task, plan.model, stripped, reference, samples, calibration, engine, work)
+        shrunk = shrink(task, inputs, stripped, engine, work)
         with progress(f"write {plan.out}"):
             if plan.report is not None:
                 document = assemble(plan.model.stem, plan.model, task, shrunk)
                 write_report(document, plan.report, plan.report.with_suffix(".json"))
+            if plan.tokenizer is not None and inputs.tokenizer is not None:
+                plan.tokenizer.parent.mkdir(parents=True, exist_ok=True)
+                with fresh_file(plan.tokenizer) as new:
+                    new.write_text(inputs.tokenizer, encoding="utf-8")
             _write(shrunk.path, plan.out)
     return replace(shrunk, path=plan.out)
 

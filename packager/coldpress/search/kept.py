@@ -25,8 +25,8 @@ __all__ = ["read_result", "result_key", "write_result"]
 _LAYOUT = 1
 
 
-def result_key(model: Path, task: Task, samples: Sequence[SampleSet | None], engine: str) -> str:
-    """Return the hash of the model, the samples, the task, the engine, the metric's code and this CPU's kind."""
+def result_key(models: Sequence[Path], task: Task, samples: Sequence[SampleSet | None], engine: str) -> str:
+    """Return the hash of the models, the samples, the task, the engine, the metric's code and this CPU's kind."""
     digest = hashlib.sha256()
 
     def add(part: Any) -> None:
@@ -36,7 +36,7 @@ def result_key(model: Path, task: Task, samples: Sequence[SampleSet | None], eng
     add((_LAYOUT, version("coldpress"), engine, sorted(read_cpu_flags() or ())))
     add(sorted(dataclasses.asdict(task).items()))
     add(_code_of(task.metric or ""))
-    for file in model_files(model):
+    for file in (file for model in models for file in model_files(model)):
         add(sha256_of(file))
     for part in filter(None, samples):
         add((len(part.requests), sorted(part.states.items()), part.sequence))

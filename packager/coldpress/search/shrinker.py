@@ -24,6 +24,7 @@ from coldpress.search.account import EXACT, Shrunk, nothing_to_gain, result
 from coldpress.search.calibration import Calibration
 from coldpress.search.candidate import Candidate
 from coldpress.search.clock import Clock
+from coldpress.search.inputs import Inputs
 from coldpress.search.kept import read_result, result_key, write_result
 from coldpress.search.search import Search
 from coldpress.search.selection import LEAST_GAIN, best, nearest
@@ -44,11 +45,8 @@ _ALIKE = 0.99
 
 def shrink(
     task: Task,
-    source: Path,
+    inputs: Inputs,
     stripped: Stripped,
-    reference: Reference,
-    samples: SampleSet,
-    calibration: SampleSet | None,
     engine: Engine,
     work: Path,
     *,
@@ -59,11 +57,8 @@ def shrink(
 
     Args:
         task: What is asked.
-        source: The original's file.
+        inputs: The original, and its samples.
         stripped: The model after the lossless passes.
-        reference: The original, open in the plain binding.
-        samples: What the gate judges on; synthesised ones when the user gave none.
-        calibration: What steers the search; None when the user gave no samples.
         engine: ONNX Runtime's library for the function.
         work: Folder for candidates.
         worth_bytes: Search only where at least so many bytes could be saved.
@@ -74,7 +69,8 @@ def shrink(
         SamplesError: The samples cannot tell right from wrong.
     """
     if task.evaluation is None:
-        return _unmeasured(task, source, stripped, reference, samples, work)
+        return _unmeasured(task, inputs, stripped, work)
+    samples, calibration = inputs.samples, inputs.calibration
     metric = resolve_metric(task.metric, samples.labels is not None)
     reason = nothing_to_gain(stripped, worth_bytes) if task.lossy else ""
     searched = task.lossy and not reason
@@ -83,20 +79,20 @@ def shrink(
             calibration, samples = _divided(samples, calibration)
         except SamplesError as error:
             searched, reason = False, f"Only lossless passes ran: {error}."
-    key = result_key(source, task, (samples, calibration), engine.sha256)
+    key = result_key(tuple(dict.fromkeys((inputs.source, inputs.path))), task, (samples, calibration), engine.sha256)
     path = work / "chosen.onnx"
     if searched and (kept := read_result(key, path)) is not None:
         return Shrunk(path, kept["record"], kept["quality"], tuple(kept["notes"]), tuple(kept["weights"]))
     limits = Limits(task.max_drop, task.max_slowdown, task.max_bytes, task.max_peak_mb)
     with progress("answer the samples with the original"):
         gate = Gate(
-            source,
+            inputs.path,
             samples,
             metric,
             limits,
             library=engine.path,
             threads=task.threads,
-            drawn=reference.drawn,
+            drawn=inputs.reference.drawn,
             architecture=task.architecture,
         )
     title = "search for the smallest model that is right" if searched else "hold the model against the original"
@@ -104,7 +100,7 @@ def shrink(
         clock = Clock(task.time_limit_s)
         steer = None
         if searched and calibration is not None:
-            steer = Calibration(reference, calibration, metric, work, threads=os.cpu_count() or 1)
+            steer = Calibration(inputs.reference, calibration, metric, work, threads=os.cpu_count() or 1)
         trials = Trials(gate, steer, clock, work, tell)
         trials.judge_model(stripped.model, EXACT, stripped.recipe, {}, time.monotonic())
         early = ""
@@ -118,7 +114,7 @@ def shrink(
     chosen = best(trials.candidates, task.max_bytes, beside_bytes, zipped=ZIPPED in task.passes)
     if chosen is None:
         _refuse(trials.candidates, task)
-    shrunk = result(chosen, trials.candidates, model_bytes(source), stripped, (reason, early), counts)
+    shrunk = result(chosen, trials.candidates, inputs, stripped, (reason, early), counts)
     if searched and not early:
         told = {"record": shrunk.record, "quality": shrunk.quality, "notes": shrunk.notes, "weights": shrunk.weights}
         write_result(key, shrunk.path, told)
@@ -162,18 +158,16 @@ def _refuse(candidates: Sequence[Candidate], task: Task) -> NoReturn:
     raise ShrinkError(f"No model of at most {task.max_bytes:,} bytes is still right; {advice}")
 
 
-def _unmeasured(
-    task: Task, source: Path, stripped: Stripped, reference: Reference, samples: SampleSet, work: Path
-) -> Shrunk:
+def _unmeasured(task: Task, inputs: Inputs, stripped: Stripped, work: Path) -> Shrunk:
     """Choose without samples: the lossless model, or, if that is allowed, the most faithful storage that fits."""
     exact = Candidate(EXACT, stripped.recipe, stripped.path, stripped.bytes, 0.0, weights=weight_rows(stripped.model))
     candidates = [exact]
     notes: list[str] = []
     if task.lossy and task.allow_unmeasured:
         with progress("store weights in fewer bits"):
-            before = list(answers(reference.run, samples))
+            before = list(answers(inputs.reference.run, inputs.samples))
             for family, model in bounded_choices(stripped.model, task.passes).items():
-                candidates.append(_bounded(family, model, stripped, before, samples, reference, work))
+                candidates.append(_bounded(family, model, stripped, before, inputs, work))
     elif task.lossy and not nothing_to_gain(stripped, 0):
         notes.append("Only lossless passes ran: --samples lets more be tried, --allow-unmeasured without proof.")
     offered = [candidate for candidate in candidates if not candidate.why_not]
@@ -184,8 +178,8 @@ def _unmeasured(
     chosen = within[0]
     if chosen is not exact:
         notes.append("No answer of the smaller model was measured; give --samples to have it proven.")
-    counts = {"calibration": 0, "evaluation": 0, "origin": samples.origin}
-    return result(chosen, candidates, model_bytes(source), stripped, notes, counts)
+    counts = {"calibration": 0, "evaluation": 0, "origin": inputs.samples.origin}
+    return result(chosen, candidates, inputs, stripped, notes, counts)
 
 
 def _bounded(
@@ -193,8 +187,7 @@ def _bounded(
     model: ModelProto,
     stripped: Stripped,
     before: Sequence[Mapping[str, Any]],
-    samples: SampleSet,
-    reference: Reference,
+    inputs: Inputs,
     work: Path,
 ) -> Candidate:
     path = work / f"{family}.onnx"
@@ -202,8 +195,8 @@ def _bounded(
     write_model(strip(model, FINISHING).model, path)
     why_not, loss = "", None
     try:
-        after = list(answers(Reference(path).run, samples))
-        loss = OutputLoss(before, reference.drawn).of(after).mean
+        after = list(answers(Reference(path).run, inputs.samples))
+        loss = OutputLoss(before, inputs.reference.drawn).of(after).mean
         if loss > 1 - _ALIKE:
             why_not = f"its answers to made-up inputs are far from the original's (relative error {loss:.2g})"
     except (ModelError, SamplesError) as error:

@@ -26,6 +26,8 @@ class Task:
         max_peak_mb: What a process may take at its peak, in MB (10^6 bytes).
         time_limit_s: For the search.
         allow_unmeasured: Whether storage formats may be used without samples.
+        tokenizer: The model's ``tokenizer.json``, to trim the vocabulary to what the samples use; None to leave it.
+        token_ids: The input that takes token ids; None to go by its name.
         threads: Of the function.
         architecture: Of the function.
     """
@@ -41,6 +43,8 @@ class Task:
     max_peak_mb: int | None
     time_limit_s: int
     allow_unmeasured: bool
+    tokenizer: Path | None
+    token_ids: str | None
     threads: int
     architecture: str
 
@@ -54,16 +58,22 @@ def make_task(config: Config) -> Task:
     """Take the task out of the settings.
 
     Raises:
-        ConfigError: A metric, or calibration samples, without samples to judge on.
+        ConfigError: A file that is not there; a metric, calibration samples or a tokenizer without samples.
     """
     samples, shrink, function = config.samples, config.shrink, config.function
     for source in filter(None, (samples.evaluation, samples.calibration)):
         if not source.is_function and not Path(source).exists():
             raise ConfigError(f"There is no {source}, which is named as the samples; check the path.")
+    if shrink.tokenizer is not None and not shrink.tokenizer.is_file():
+        raise ConfigError(f"There is no file {shrink.tokenizer}, which is named as the tokenizer; check the path.")
     if samples.evaluation is None:
-        for what, given in (("metric is", samples.metric), ("calibration samples are", samples.calibration)):
+        for what, given in (
+            ("metric is", samples.metric),
+            ("calibration samples are", samples.calibration),
+            ("tokenizer is", shrink.tokenizer),
+        ):
             if given is not None:
-                raise ConfigError(f"The {what} {given}, and there are no samples to judge on; give --samples.")
+                raise ConfigError(f"The {what} {given}, and there are no samples; give --samples.")
     return Task(
         passes=tuple(shrink.allow),
         evaluation=samples.evaluation,
@@ -76,6 +86,8 @@ def make_task(config: Config) -> Task:
         max_peak_mb=shrink.max_peak_mb,
         time_limit_s=shrink.time_limit_s,
         allow_unmeasured=shrink.allow_unmeasured,
+        tokenizer=shrink.tokenizer,
+        token_ids=shrink.token_ids,
         threads=threads_of(function.memory_mb),
         architecture=function.architecture,
     )

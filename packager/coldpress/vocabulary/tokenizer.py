@@ -19,7 +19,7 @@ from typing import Any
 
 from coldpress.errors import VocabularyError
 
-__all__ = ["kept_tokens", "renumbered"]
+__all__ = ["kept_tokens", "renumbered", "token_ids"]
 
 _SUPPORTED = ("WordLevel", "WordPiece", "Unigram", "BPE")
 _NO_IDS = frozenset({"ByteLevel"})
@@ -36,8 +36,7 @@ def kept_tokens(tokenizer: dict[str, Any], keep: Collection[int]) -> list[int]:
         VocabularyError: The tokenizer is of another kind, or ``keep`` holds an id that it does not have.
     """
     kind, model = _kind(tokenizer), tokenizer["model"]
-    ids = _ids(tokenizer)
-    known = set(ids.values()) | {token["id"] for token in tokenizer.get("added_tokens") or ()}
+    ids, known = _ids(tokenizer), token_ids(tokenizer)
     if odd := sorted(set(keep) - known):
         raise VocabularyError(
             f"{odd[0]} is to be kept and is no token of this tokenizer, which has {len(known)}; "
@@ -58,6 +57,11 @@ def kept_tokens(tokenizer: dict[str, Any], keep: Collection[int]) -> list[int]:
         kept |= _bytes(tokenizer, ids)
         kept |= _on_the_way(model, ids, kept)
     return sorted(kept)
+
+
+def token_ids(tokenizer: dict[str, Any]) -> set[int]:
+    """Return the ids of all its tokens, added ones included."""
+    return set(_ids(tokenizer).values()) | {token["id"] for token in tokenizer.get("added_tokens") or ()}
 
 
 def renumbered(tokenizer: dict[str, Any], kept: list[int]) -> dict[str, Any]:
