@@ -33,7 +33,7 @@ def test_paths_in_the_file_are_relative_to_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "nbytes"), [("25MB", 25_000_000), ("24 MiB", 24 << 20), ("1.5kB", 1500), ("900 B", 900)]
+    ("size", "nbytes"), [("25MB", 25_000_000), ("24 MiB", 24 << 20), ("1.5kB", 1500), ("900 B", 900), ("900", 900)]
 )
 def test_a_size_is_bytes_or_a_number_with_its_unit(tmp_path, size, nbytes):
     assert load_config(write(tmp_path, f'[shrink]\nmax_bytes = "{size}"\n')).shrink.max_bytes == nbytes
