@@ -4,7 +4,10 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["activity", "emit_json", "emit_text", "progress", "say", "track"]
 
@@ -43,7 +46,7 @@ def progress(title: str) -> Iterator[None]:
             yield
     else:
         yield
-    console.print(f"[green]✓[/green] {title} [dim]{time.perf_counter() - started:.1f} s[/dim]", highlight=False)
+    _done(console, title, time.perf_counter() - started)
 
 
 def track(steps: Iterable[_Step], title: str, total: int) -> Iterator[_Step]:
@@ -77,4 +80,10 @@ def activity(title: str, limit_s: float) -> Iterator[Callable[[str], None]]:
             bars.update(task, description=f"{title}: {line}".replace("[", "\\["), completed=used)
 
         yield tell
-    console.print(f"[green]✓[/green] {title} [dim]{time.perf_counter() - started:.1f} s[/dim]", highlight=False)
+    _done(console, title, time.perf_counter() - started)
+
+
+def _done(console: "Console", title: str, seconds: float) -> None:
+    """Say that a task is done, on one line however long: what a name holds in brackets is no markup."""
+    plain = title.replace("[", "\\[")
+    console.print(f"[green]✓[/green] {plain} [dim]{seconds:.1f} s[/dim]", highlight=False, soft_wrap=True)
