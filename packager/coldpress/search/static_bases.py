@@ -5,7 +5,7 @@ from typing import Any
 
 from onnx import ModelProto
 
-from coldpress.errors import ModelError
+from coldpress.errors import ModelError, SamplesError
 from coldpress.search.trials import Base
 from coldpress.search.workbench import Workbench
 from coldpress.static.exclusions import search_exclusions
@@ -43,5 +43,5 @@ def static_bases(
             tell(f"{FAMILY}: {len(rung.exclude)} nodes left in float")
             made = quantise(model, calibration, exclude=rung.exclude, products=rung.products, method=rung.method)
             yield Base((*recipe, FAMILY), Workbench(made), last=rung is ladder[-1])
-    except ModelError:
+    except (ModelError, SamplesError):
         return  # an operator set that cannot be converted, or nothing to quantise: the other encodings serve

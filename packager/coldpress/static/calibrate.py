@@ -102,6 +102,8 @@ def _floats(model: ModelProto, values: Sequence[str]) -> list[str]:
 
 
 def _extremes(model: ModelProto, values: Sequence[str], requests: Sequence[Mapping[str, Any]]) -> dict[str, Seen]:
+    if not values:
+        return {}
     copy = ModelProto()
     copy.CopyFrom(model)
     taken = set(defined_names(copy.graph))

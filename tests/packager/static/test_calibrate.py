@@ -36,6 +36,10 @@ def test_values_that_are_not_float_or_not_finite_have_no_range():
     assert set(calibrate(model, ["x", "s", "y"], [{"x": np.array([0, 1], np.float32)}])) == {"x"}
 
 
+def test_no_values_have_no_ranges():
+    assert calibrate(DOUBLE, [], [{"x": np.ones((1, 2, 3), np.float32)}]) == {}
+
+
 @pytest.mark.parametrize("opset", [13, 17, 18])
 def test_means_are_taken_a_channel(opset):
     model = g.model([g.node("Neg", ["x"], ["y"])], [g.value("x", None)], [g.value("y", None)], opset=opset)
