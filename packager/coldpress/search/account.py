@@ -20,6 +20,8 @@ __all__ = ["EXACT", "Shrunk", "nothing_to_gain", "result"]
 
 EXACT = "strip"
 """The name of the candidate that answers like the original, bit for bit."""
+_MUCH = 0.75
+"""A model of this share of the bytes is much smaller."""
 _STORED = 0.25
 """The share of its bytes that a float weight needs at 8 bits."""
 
@@ -82,9 +84,30 @@ def result(
         if inputs.path != inputs.source:
             quality |= {"original_bytes": original_bytes, "original_zip_bytes": None}
     held_back = f"Strip was left out: {stripped.why_not}." if stripped.why_not else ""
+    unsettled = _unsettled(chosen, candidates)
     return Shrunk(
-        chosen.path, record, quality, tuple(filter(None, (*inputs.notes, *notes, held_back))), tuple(chosen.weights)
+        chosen.path,
+        record,
+        quality,
+        tuple(filter(None, (*inputs.notes, *notes, unsettled, held_back))),
+        tuple(chosen.weights),
     )
+
+
+def _unsettled(chosen: Candidate, candidates: Sequence[Candidate]) -> str:
+    """Say that the samples are too few, where that alone keeps a much smaller model from shipping; else nothing."""
+    found = [
+        (verdict.samples_needed or 0, candidate.bytes, candidate.name, verdict.why_not)
+        for candidate in candidates
+        if (verdict := candidate.verdict) is not None
+        and verdict.verdict == "inconclusive"
+        and (verdict.samples_needed or (verdict.drop or 0) <= 0)
+        and candidate.bytes <= _MUCH * chosen.bytes
+    ]
+    if not found:
+        return ""
+    _, size, name, why_not = min(found)
+    return f"{name} with {size:,} bytes may be right as well, which these samples do not prove: {why_not}"
 
 
 def nothing_to_gain(stripped: Stripped, worth_bytes: int) -> str:

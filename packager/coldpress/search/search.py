@@ -43,6 +43,7 @@ class Search:
 
     Args:
         model: The model after the lossless passes.
+        recipe: The passes that made it.
         trials: Builds and judges candidates, and keeps them.
         calibration: Steers.
         allowed: Words of ``[shrink] allow``.
@@ -54,6 +55,7 @@ class Search:
     def __init__(
         self,
         model: ModelProto,
+        recipe: tuple[str, ...],
         trials: Trials,
         calibration: Calibration,
         allowed: Collection[str],
@@ -62,6 +64,7 @@ class Search:
         tell: Callable[[str], None],
     ) -> None:
         self._model = model
+        self._recipe = recipe
         self._trials = trials
         self._calibration = calibration
         self._allowed = [family for family in FAMILIES if family in allowed]
@@ -83,7 +86,7 @@ class Search:
         self._tell("read the weights")
         sites = Workbench(self._model).sites
         self._tell("watch what weights are multiplied with")
-        base = Base(("strip",), Workbench(self._model, self._calibration.grams(self._model, sites.values())))
+        base = Base(self._recipe, Workbench(self._model, self._calibration.grams(self._model, sites.values())))
         self._encode(base.bench)
         for family in self._worth_trying():
             for name, choice in uniform_choices(family, sites, self._allowed).items():
@@ -204,7 +207,10 @@ def _nearest(road: Road, nbytes: float) -> int:
 
 def _worth_retreating(candidate: Candidate) -> bool:
     """Tell whether a more faithful candidate could pass: not where speed, memory or too few samples are the reason."""
-    if candidate.verdict is None:
+    verdict = candidate.verdict
+    if verdict is None:
         return True
-    failed = {check.name for check in candidate.verdict.checks if check.verdict != "pass"}
+    failed = {check.name for check in verdict.checks if check.verdict != "pass"}
+    if verdict.verdict == "inconclusive" and verdict.drop is not None and verdict.drop <= 0:
+        failed -= {"quality"}  # nothing was lost that a more faithful one could keep
     return bool(failed - {"latency", "memory", "bytes"})

@@ -1,7 +1,6 @@
 """The road of a shrink: strip, search under the gate, choose; and what is said where nothing can be gained."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,6 +78,8 @@ def shrink(
             calibration, samples = _divided(samples, calibration)
         except SamplesError as error:
             searched, reason = False, f"Only lossless passes ran: {error}."
+    if searched and set(inputs.reference.drawn) >= {port.name for port in inputs.reference.signature.outputs}:
+        searched, reason = False, "Only lossless passes ran: every answer depends on chance, so none can be compared."
     key = result_key(tuple(dict.fromkeys((inputs.source, inputs.path))), task, (samples, calibration), engine.sha256)
     path = work / "chosen.onnx"
     if searched and (kept := read_result(key, path)) is not None:
@@ -95,6 +96,8 @@ def shrink(
             drawn=inputs.reference.drawn,
             architecture=task.architecture,
         )
+        if searched:
+            gate.check_samples()
     title = "search for the smallest model that is right" if searched else "hold the model against the original"
     with activity(title, task.time_limit_s) as tell:
         clock = Clock(task.time_limit_s)
@@ -102,10 +105,11 @@ def shrink(
         if searched and calibration is not None:
             steer = Calibration(inputs.reference, calibration, metric, work, threads=os.cpu_count() or 1)
         trials = Trials(gate, steer, clock, work, tell)
-        trials.judge_model(stripped.model, EXACT, stripped.recipe, {}, time.monotonic())
+        trials.judge_stripped(stripped, EXACT)
         early = ""
         if steer is not None:
-            early = Search(_rounded(stripped, steer), trials, steer, task.passes, limits, clock, tell).run()
+            base = _rounded(stripped, steer)
+            early = Search(base, stripped.recipe, trials, steer, task.passes, limits, clock, tell).run()
     counts = {
         "calibration": len(calibration.requests) if searched and calibration is not None else 0,
         "evaluation": len(samples.requests),
@@ -113,7 +117,7 @@ def shrink(
     }
     chosen = best(trials.candidates, task.max_bytes, beside_bytes, zipped=ZIPPED in task.passes)
     if chosen is None:
-        _refuse(trials.candidates, task)
+        _refuse(trials.candidates, task, early)
     shrunk = result(chosen, trials.candidates, inputs, stripped, (reason, early), counts)
     if searched and not early:
         told = {"record": shrunk.record, "quality": shrunk.quality, "notes": shrunk.notes, "weights": shrunk.weights}
@@ -141,8 +145,8 @@ def _rounded(stripped: Stripped, steer: Calibration) -> ModelProto:
     return folded if steer.loss(folded) < _ROUNDING else stripped.model
 
 
-def _refuse(candidates: Sequence[Candidate], task: Task) -> NoReturn:
-    """Say what comes nearest, when nothing is both right and within the limits.
+def _refuse(candidates: Sequence[Candidate], task: Task, early: str = "") -> NoReturn:
+    """Say what comes nearest, when nothing is both right and within the limits; ``early`` is why the search ended.
 
     Raises:
         ShrinkError: Always.
@@ -150,12 +154,14 @@ def _refuse(candidates: Sequence[Candidate], task: Task) -> NoReturn:
     smallest = min(candidates, key=lambda candidate: candidate.bytes)
     if task.max_bytes is None:
         last = candidates[-1]
-        raise ShrinkError(f"No model is within all limits; {last.name} was tried last, and refused: {last.why_not}")
+        raise ShrinkError(
+            f"No model is within all limits; {last.name} was tried last, and refused: {last.why_not} {early}".rstrip()
+        )
     if (close := nearest(candidates, task.max_bytes)) is not None:
-        advice = f"the nearest that is right is {close.name} with {close.bytes:,} bytes: allow that, or a larger drop"
+        advice = f"the nearest that is right is {close.name} with {close.bytes:,} bytes: allow that, or a larger drop."
     else:
         advice = f"the smallest tried is {smallest.name} with {smallest.bytes:,} bytes: {smallest.why_not}"
-    raise ShrinkError(f"No model of at most {task.max_bytes:,} bytes is still right; {advice}")
+    raise ShrinkError(f"No model of at most {task.max_bytes:,} bytes is still right; {advice} {early}".rstrip())
 
 
 def _unmeasured(task: Task, inputs: Inputs, stripped: Stripped, work: Path) -> Shrunk:

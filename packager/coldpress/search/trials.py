@@ -18,6 +18,7 @@ from coldpress.search.candidate import Candidate
 from coldpress.search.clock import Clock
 from coldpress.search.styles import families_of
 from coldpress.search.workbench import KEEP, Workbench
+from coldpress.shrink.lossless import Stripped
 from coldpress.shrink.strip import FINISHING, strip
 
 __all__ = ["Base", "Trials"]
@@ -89,9 +90,25 @@ class Trials:
         earlier = sum(candidate.name.partition(" ")[0] == name for candidate in self.candidates)
         name = f"{name} ({earlier + 1})" if earlier else name
         path = self._work / f"{len(self.candidates)}.onnx"
-        rows = weight_rows(model)  # before names are shortened
         write_model(strip(model, FINISHING).model, path)
+        return self._judge(path, model, name, recipe, encodings, started)
+
+    def judge_stripped(self, stripped: Stripped, name: str) -> Candidate:
+        """Bring what the lossless passes wrote before the gate, that very file."""
+        return self._judge(stripped.path, stripped.model, name, stripped.recipe, {}, time.monotonic())
+
+    def _judge(
+        self,
+        path: Path,
+        model: ModelProto,
+        name: str,
+        recipe: tuple[str, ...],
+        encodings: Mapping[str, Mapping[str, int]],
+        started: float,
+    ) -> Candidate:
+        """Judge the file ``path``; ``model`` is what it holds, by names that people know."""
         size = model_bytes(path)
+        rows = weight_rows(model)
         loss = self._calibration.loss(model) if self._calibration else 0.0
         self._tell(f"{name}, {size / 1e6:.2f} MB: gate")
         verdict, why_not = None, ""
