@@ -300,7 +300,7 @@ def test_answers_that_all_depend_on_chance_prove_nothing(tmp_path, capsys):
     assert main(["shrink", "model.onnx", "-o", "small.onnx", "--samples", "samples.npz", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["recipe"] == ["strip"]
-    assert "depends on chance" in report["notes"][0]
+    assert "depend on chance" in report["notes"][0]
 
 
 def test_where_samples_are_too_few_to_prove_a_smaller_model_a_note_says_how_many_would(digits, capsys):

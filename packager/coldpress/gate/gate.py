@@ -20,7 +20,7 @@ from coldpress.gate.decisions import decision_rules
 from coldpress.gate.kernels import saturating_weights
 from coldpress.gate.metrics import Metric
 from coldpress.gate.run import Answered, Engine
-from coldpress.gate.values import floats_of, largest_of, without
+from coldpress.gate.values import arrays_of, floats_of, largest_of, without
 from coldpress.gate.verdict import Check, Figures, Limits, Verdict
 from coldpress.model.files import model_bytes, model_files
 from coldpress.reference import compare_outputs
@@ -94,8 +94,13 @@ class Gate:
         """Refuse samples that cannot tell right from wrong; ``judge`` does so when a candidate's answers differ.
 
         Raises:
-            SamplesError: The original gives NaN on some, or the labels are not the model's.
+            SamplesError: The original gives NaN on some or nothing on all, or the labels are not the model's.
         """
+        if not any(array.size for answer in self._seen for array in arrays_of(answer).values()):
+            raise SamplesError(
+                f"{self._original.name} answers nothing to all {len(self._samples.requests)} samples, an empty list "
+                "each time, so nothing can be held against a smaller model; give samples that it finds something in"
+            )
         nan = sum(
             any(bool(np.isnan(array).any()) for array in floats_of(answer).values())
             for answer in without(self._before, self._drawn)

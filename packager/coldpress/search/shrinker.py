@@ -31,6 +31,7 @@ from coldpress.search.styles import ZIPPED
 from coldpress.search.task import Task
 from coldpress.search.trials import Trials
 from coldpress.search.unmeasured import bounded_choices
+from coldpress.search.unproven import unproven_weights
 from coldpress.shrink.lossless import Stripped
 from coldpress.shrink.strip import FINISHING, WITHIN_ROUNDING, strip
 
@@ -78,8 +79,9 @@ def shrink(
             calibration, samples = _divided(samples, calibration)
         except SamplesError as error:
             searched, reason = False, f"Only lossless passes ran: {error}."
-    if searched and set(inputs.reference.drawn) >= {port.name for port in inputs.reference.signature.outputs}:
-        searched, reason = False, "Only lossless passes ran: every answer depends on chance, so none can be compared."
+    if searched and (unproven := unproven_weights(stripped.model, inputs.reference.drawn)):
+        what = f"weights such as {unproven[0]} show in answers alone that depend on chance, and cannot be compared"
+        searched, reason = False, f"Only lossless passes ran: {what}."
     key = result_key(tuple(dict.fromkeys((inputs.source, inputs.path))), task, (samples, calibration), engine.sha256)
     path = work / "chosen.onnx"
     if searched and (kept := read_result(key, path)) is not None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import load, numpy_helper, save
+from onnx import TensorProto, load, numpy_helper, save
 
 from coldpress.errors import SamplesError, VerifyError
 from coldpress.samples.load import SampleSet
@@ -56,6 +56,15 @@ def test_an_original_that_answers_nan_is_told_so_unless_nothing_changed(tmp_path
         gate.judge(tmp_path / "c.onnx")
     with pytest.raises(SamplesError, match="already fails"):
         gate.check_samples()
+
+
+def test_an_original_that_answers_nothing_to_all_samples_is_told_so(tmp_path):
+    nodes = [node("NonZero", ["x"], ["y"])]
+    save(model(nodes, [value("x", ["N", 4])], [value("y", [2, "K"], TensorProto.INT64)]), tmp_path / "m.onnx")
+    nothing = {"x": np.zeros((1, 4), np.float32)}
+    with pytest.raises(SamplesError, match="answers nothing to all 2 samples"):
+        gate_of(tmp_path / "m.onnx", SampleSet((nothing, nothing))).check_samples()
+    gate_of(tmp_path / "m.onnx", SampleSet((nothing, {"x": np.ones((1, 4), np.float32)}))).check_samples()
 
 
 def test_an_original_that_does_not_run_on_its_samples_is_told_so(tmp_path):
