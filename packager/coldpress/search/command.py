@@ -53,11 +53,16 @@ def make_plan(config: Config, out: Path | None, report: Path | None) -> ShrinkPl
     task = make_task(config)
     plan = ShrinkPlan(model, out, report, config.function.python, task)
     inputs = [model, *(Path(source) for source in (task.evaluation, task.calibration, task.tokenizer) if source)]
-    for file in filter(None, (out, report, plan.tokenizer)):
+    beside = report and report.parent / f"{report.stem}.json"
+    written: list[Path] = []
+    for file in filter(None, (out, report, beside, plan.tokenizer)):
         if file.is_dir():
             raise ConfigError(f"{file} is a folder; name a file to write.")
         if any(file.resolve() == given.resolve() for given in inputs):
-            raise ConfigError(f"{file} is read, and would be written over; choose another name with -o.")
+            raise ConfigError(f"{file} is read, and would be written over; choose another name.")
+        if file.resolve() in written:
+            raise ConfigError(f"{file} would be written twice; choose names that differ, .html for the report's page.")
+        written.append(file.resolve())
     return plan
 
 

@@ -113,7 +113,7 @@ class Search:
         """Compute convolutions with integers, as many of them as passes; what stays float is stored small."""
         seconds = _STATIC_SHARE * max(0.0, self._clock.left)
         requests = self._calibration.samples.requests
-        for quantised in static_bases(self._model, requests, base.recipe, seconds, self._tell):
+        for quantised in static_bases(self._model, requests, base.recipe, base.bench.grams, seconds, self._tell):
             rest = uniform("int8-storage", quantised.bench.sites, self._allowed)
             if not quantised.last and self._drop(quantised, rest) > self._limits.max_drop:
                 continue

@@ -11,6 +11,7 @@ from coldpress.answer_loss import OutputLoss
 from coldpress.bundle.wheels import Engine
 from coldpress.console import activity, progress
 from coldpress.errors import ModelError, SamplesError, ShrinkError
+from coldpress.forms.candidates import host_runs
 from coldpress.gate.gate import Gate, Limits
 from coldpress.gate.metrics import resolve_metric
 from coldpress.model.files import model_bytes, write_model
@@ -34,6 +35,7 @@ from coldpress.search.unmeasured import bounded_choices
 from coldpress.search.unproven import unproven_weights
 from coldpress.shrink.lossless import Stripped
 from coldpress.shrink.strip import FINISHING, WITHIN_ROUNDING, strip
+from coldpress_runtime.library import find_library
 
 __all__ = ["shrink"]
 
@@ -93,7 +95,7 @@ def shrink(
             samples,
             metric,
             limits,
-            library=engine.path,
+            library=_library(engine, task.architecture),
             threads=task.threads,
             drawn=inputs.reference.drawn,
             architecture=task.architecture,
@@ -125,6 +127,11 @@ def shrink(
         told = {"record": shrunk.record, "quality": shrunk.quality, "notes": shrunk.notes, "weights": shrunk.weights}
         write_result(key, shrunk.path, told)
     return shrunk
+
+
+def _library(engine: Engine, architecture: str) -> Path:
+    """Return the library that ships where this machine runs it, else the installed one, which is the same version."""
+    return engine.path if host_runs(architecture) else Path(find_library())
 
 
 def _divided(samples: SampleSet, calibration: SampleSet | None) -> tuple[SampleSet, SampleSet]:

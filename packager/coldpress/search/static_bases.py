@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from onnx import ModelProto
 
 from coldpress.errors import ModelError, SamplesError
@@ -22,6 +23,7 @@ def static_bases(
     model: ModelProto,
     calibration: Sequence[Mapping[str, Any]],
     recipe: tuple[str, ...],
+    grams: Mapping[str, np.ndarray],
     seconds: float,
     tell: Callable[[str], None],
 ) -> Iterator[Base]:
@@ -31,6 +33,7 @@ def static_bases(
         model: After the lossless passes.
         calibration: Requests that ranges are taken from.
         recipe: Of ``model``.
+        grams: By name of a weight, the sum of x xᵀ over its inputs.
         seconds: For finding out what must stay in float.
         tell: Gets a line on what is being tried.
     """
@@ -41,7 +44,9 @@ def static_bases(
         step = max(1, -(-(len(ladder) - 1) // (_MOST - 1)))
         for rung in (*ladder[:-1:step], *ladder[-1:]):
             tell(f"{FAMILY}: {len(rung.exclude)} nodes left in float")
-            made = quantise(model, calibration, exclude=rung.exclude, products=rung.products, method=rung.method)
+            made = quantise(
+                model, calibration, exclude=rung.exclude, products=rung.products, method=rung.method, grams=grams
+            )
             yield Base((*recipe, FAMILY), Workbench(made), last=rung is ladder[-1])
     except (ModelError, SamplesError):
         return  # an operator set that cannot be converted, or nothing to quantise: the other encodings serve

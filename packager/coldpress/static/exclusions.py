@@ -42,7 +42,7 @@ _FORMS: tuple[tuple[Method, bool], ...] = (
 """Ways to find ranges, and whether products alone are quantised; none of them is best for every model."""
 _ALIKE = 1.1
 """Forms whose times are within this factor of the quickest are told apart by their loss."""
-_CLIPPING = 2.0
+_CLIPPING = 4.0
 """Ranges by percentile must lose this many times less: what they clip no layer left in float brings back."""
 _TIMED_RUNS = 6
 _LEAST_COST = 0.01

@@ -45,6 +45,7 @@ def quantise(
     per_channel: bool = True,
     reduce_range: bool = True,
     method: Method = "minmax",
+    grams: Mapping[str, np.ndarray] | None = None,
 ) -> ModelProto:
     """Return ``model`` with all that can be computed with integers between QuantizeLinear and DequantizeLinear.
 
@@ -56,6 +57,7 @@ def quantise(
         per_channel: A scale for each output channel of a weight instead of one.
         reduce_range: Weights of seven bits, signed; else of eight bits, unsigned. Neither can saturate.
         method: How ranges of activations are found.
+        grams: See ``coldpress.encodings.gram.input_grams``; without, each weight is rounded to the nearest step.
 
     Raises:
         ModelError: No node can be quantised, or the operator set is too old to convert.
@@ -65,7 +67,7 @@ def quantise(
     nodes = made.graph.choose(exclude, products=products)
     if not nodes:
         raise ModelError("The model has no Conv, MatMul or Gemm with constant weights to compute with integers.")
-    return made.write(nodes, form="s7" if reduce_range else "u8", per_channel=per_channel)
+    return made.write(nodes, form="s7" if reduce_range else "u8", per_channel=per_channel, grams=grams)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,13 @@ class Quantiser:
         return total
 
     def write(
-        self, nodes: Collection[str], *, form: WeightForm = "s7", per_channel: bool = True, correct: bool = True
+        self,
+        nodes: Collection[str],
+        *,
+        form: WeightForm = "s7",
+        per_channel: bool = True,
+        correct: bool = True,
+        grams: Mapping[str, np.ndarray] | None = None,
     ) -> ModelProto:
         """Return a copy of the model with ``nodes`` (by first output) quantised, and no others.
 
@@ -128,6 +136,7 @@ class Quantiser:
             form: Of the weights.
             per_channel: A scale for each output channel.
             correct: Shift biases by what rounded weights add in the mean.
+            grams: By name of a weight, the sum of x xᵀ over its inputs, to round so that answers keep.
         """
         writer = Writer(
             self.model,
@@ -138,5 +147,6 @@ class Quantiser:
             form=form,
             per_channel=per_channel,
             correct=correct,
+            grams=grams or {},
         )
         return writer.write()

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from coldpress.encodings.gptq import round_for_inputs
 from coldpress.shrink.scopes import defined_names, fresh_name, input_names, is_standard, output_names, use_counts
 from coldpress.static.calibrate import Seen
 from coldpress.static.operators import ABSORBED, PASSING, PRODUCTS, Graph
@@ -45,6 +46,7 @@ class Writer:
         form: WeightForm,
         per_channel: bool,
         correct: bool,
+        grams: Mapping[str, np.ndarray],
     ) -> None:
         self._graph = graph
         self._ranges = ranges
@@ -53,6 +55,7 @@ class Writer:
         self._form: WeightForm = form
         self._per_channel = per_channel
         self._correct = correct
+        self._grams = grams
         self._model = ModelProto()
         self._model.CopyFrom(model)
         self._taken = set(defined_names(self._model.graph))
@@ -205,7 +208,7 @@ class Writer:
         key = (node.input[1], axis, scale.tobytes())
         if key not in self._kernels:
             shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
-            codes = np.clip(np.rint(weight / scale.reshape(shape)), -levels, levels)
+            codes = self._codes(node.input[1], weight, scale.reshape(shape), axis, levels)
             zero, kind = (128, np.uint8) if self._form == "u8" else (0, np.int8)
             decoded = self._fresh("w")
             zeros = self._constant(np.full(scale.shape, zero, kind))
@@ -213,6 +216,21 @@ class Writer:
             made.append(helper.make_node("DequantizeLinear", names, [decoded], axis=axis))
             self._kernels[key] = decoded, scale, codes * scale.reshape(shape)
         return self._kernels[key]
+
+    def _codes(self, name: str, weight: np.ndarray, scale: np.ndarray, axis: int | None, levels: int) -> np.ndarray:
+        """Return ``weight`` in whole steps of ``scale``: the nearest ones, or with a Gram matrix those that keep answers."""
+        gram = self._grams.get(name)
+        if gram is None or axis is None or weight.size != weight.shape[axis] * len(gram):
+            return np.clip(np.rint(weight / scale), -levels, levels)
+        moved = np.moveaxis(weight, axis, 0)
+        rows = np.ascontiguousarray(moved.reshape(len(moved), -1), dtype=np.float32)
+        step = scale.reshape(-1)
+
+        def nearest(_: int, wanted: np.ndarray) -> np.ndarray:
+            return np.asarray(np.clip(np.rint(wanted / step), -levels, levels) * step, np.float32)
+
+        rounded = round_for_inputs(rows, gram, nearest).reshape(moved.shape)
+        return np.rint(np.moveaxis(rounded, 0, axis) / scale)
 
     def _shift(self, node: NodeProto, weight: np.ndarray, rounded: np.ndarray) -> np.ndarray | None:
         """Return for each output channel what rounding took from the mean of its results, but for padding's part.
