@@ -158,7 +158,7 @@ _CASES = (
         "nudenet",
         _goal(
             "",
-            "same_detections",
+            "detection_quality",
             _same("same detections", "same_detections"),
             0.06,
             max_mb=3.5,

@@ -169,7 +169,8 @@ def _refuse(candidates: Sequence[Candidate], task: Task, early: str = "") -> NoR
     if (close := nearest(candidates, task.max_bytes)) is not None:
         advice = f"the nearest that is right is {close.name} with {close.bytes:,} bytes: allow that, or a larger drop."
     else:
-        advice = f"the smallest tried is {smallest.name} with {smallest.bytes:,} bytes: {smallest.why_not}"
+        why_not = f": {smallest.why_not}" if smallest.why_not else "; --samples lets more be tried."
+        advice = f"the smallest tried is {smallest.name} with {smallest.bytes:,} bytes{why_not}"
     raise ShrinkError(f"No model of at most {task.max_bytes:,} bytes is still right; {advice} {early}".rstrip())
 
 

@@ -15,8 +15,8 @@ from coldpress.static.quantise import quantise
 __all__ = ["FAMILY", "static_bases"]
 
 FAMILY = "static-int8"
-_MOST = 5
-"""Rungs of the ladder that are brought before the gate, evenly spread."""
+_MOST = 8
+"""Rungs of the ladder that are tried, evenly spread."""
 
 
 def static_bases(

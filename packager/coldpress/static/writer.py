@@ -218,10 +218,10 @@ class Writer:
         return self._kernels[key]
 
     def _codes(self, name: str, weight: np.ndarray, scale: np.ndarray, axis: int | None, levels: int) -> np.ndarray:
-        """Return ``weight`` in whole steps of ``scale``: the nearest ones, or with a Gram matrix those that keep answers."""
+        """Return ``weight`` in whole steps of ``scale``: the nearest, or with a Gram matrix those that keep answers."""
         gram = self._grams.get(name)
         if gram is None or axis is None or weight.size != weight.shape[axis] * len(gram):
-            return np.clip(np.rint(weight / scale), -levels, levels)
+            return np.asarray(np.clip(np.rint(weight / scale), -levels, levels))
         moved = np.moveaxis(weight, axis, 0)
         rows = np.ascontiguousarray(moved.reshape(len(moved), -1), dtype=np.float32)
         step = scale.reshape(-1)
@@ -230,7 +230,7 @@ class Writer:
             return np.asarray(np.clip(np.rint(wanted / step), -levels, levels) * step, np.float32)
 
         rounded = round_for_inputs(rows, gram, nearest).reshape(moved.shape)
-        return np.rint(np.moveaxis(rounded, 0, axis) / scale)
+        return np.asarray(np.rint(np.moveaxis(rounded, 0, axis) / scale))
 
     def _shift(self, node: NodeProto, weight: np.ndarray, rounded: np.ndarray) -> np.ndarray | None:
         """Return for each output channel what rounding took from the mean of its results, but for padding's part.

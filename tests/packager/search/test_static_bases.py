@@ -16,7 +16,7 @@ def network(operator):
 
 
 def bases(proto, requests=REQUESTS):
-    return list(static_bases(proto, requests, ("strip",), 5, lambda _: None))
+    return list(static_bases(proto, requests, ("strip",), {}, 5, lambda _: None))
 
 
 def test_convolutions_become_integer_ones_under_a_recipe_that_says_so():
