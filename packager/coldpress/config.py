@@ -5,6 +5,7 @@ that is not known is an error, because a misspelt switch that silently does noth
 """
 
 import dataclasses
+import math
 import re
 import tomllib
 import types
@@ -274,7 +275,7 @@ def _value(hint: Any, value: Any, where: str, base: Path, limits: Mapping[str, i
         return base / value
     if hint is float and type(value) is int:
         value = float(value)
-    if type(value) is not hint:
+    if type(value) is not hint or (type(value) is float and not math.isfinite(value)):
         raise ConfigError(f"`{where}` holds {value!r}; expected {_described(hint)}.")
     if "at_least" in limits and value < limits["at_least"]:
         raise ConfigError(f"`{where}` holds {value!r}; expected at least {limits['at_least']}.")

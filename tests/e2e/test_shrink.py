@@ -322,6 +322,14 @@ def test_what_is_read_is_not_written_over(tmp_path, capsys):
     assert (tmp_path / "model.onnx").read_bytes() == before
 
 
+@pytest.mark.parametrize("names", [("small.onnx", "r.json"), ("r.html", "r.html"), ("r.json", "r.html"), ("a", ".")])
+def test_a_report_is_neither_the_model_nor_its_own_json(names, tmp_path, capsys):
+    write(tmp_path, perceptron(), x=rows())
+    out, report = names
+    assert main(["shrink", "model.onnx", "-o", out, "--report", report, "--samples", "samples.npz"]) == 1
+    assert "written twice" in (said := sentence(capsys.readouterr().err)) or "is a folder" in said
+
+
 def test_a_model_with_its_weights_in_another_file_becomes_one_file(tmp_path, capsys):
     proto = perceptron()
     np.savez(tmp_path / "samples.npz", x=rows())

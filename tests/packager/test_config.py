@@ -74,6 +74,8 @@ def test_a_folder_in_the_place_of_the_file_is_one_sentence(tmp_path):
         ("[shrink]\nmax_bytes = 0\n", "expected a size"),
         ("[shrink]\nmax_slowdown = 0\n", "at least 0.01"),
         ("[samples]\nmax_drop = 2\n", "at most 1"),
+        ("[samples]\nmax_drop = nan\n", "expected a number"),
+        ("[shrink]\nmax_slowdown = inf\n", "expected a number"),
         ('[samples]\nmax_drop = "1 %"\n', "expected a number"),
         ('[samples]\nevaluation = ""\n', "expected a path"),
         ('[targets.aws]\nauth = "jwt"\n', "needs `jwt_issuer`"),
