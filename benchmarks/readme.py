@@ -1,30 +1,37 @@
-"""Keeps the README's figures those of results.json: `python -m benchmarks.readme` writes them between two markers."""
+"""Keeps the README's figures those of the results: `python -m benchmarks.readme` writes them between markers."""
 
 import json
 import os
 from pathlib import Path
 
 from benchmarks.report import summary
+from benchmarks.shrink.report import summary as shrink_summary
 
-__all__ = ["BEGIN", "END", "filled", "main"]
+__all__ = ["BLOCKS", "filled", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- benchmark -->", "<!-- /benchmark -->"
+BLOCKS = {
+    "benchmark": (ROOT / "benchmarks" / "results.json", summary),
+    "shrink": (ROOT / "benchmarks" / "shrink" / "results.json", shrink_summary),
+}
+"""Where each block's figures come from, and how they are told."""
 
 
-def filled(readme: str, figures: str) -> str:
-    """Return ``readme`` with ``figures`` between the markers; unchanged when it has none."""
-    head, begin, rest = readme.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+def filled(readme: str, figures: str, block: str) -> str:
+    """Return ``readme`` with ``figures`` between the markers of ``block``; unchanged when it has none."""
+    head, begin, rest = readme.partition(f"<!-- {block} -->")
+    _, end, tail = rest.partition(f"<!-- /{block} -->")
     return f"{head}{begin}\n{figures}{end}{tail}" if begin and end else readme
 
 
 def main() -> None:
     """Fill the README in."""
     readme = ROOT / "README.md"
-    figures = summary(json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8")))
+    text = readme.read_text(encoding="utf-8")
+    for block, (results, tell) in BLOCKS.items():
+        text = filled(text, tell(json.loads(results.read_text(encoding="utf-8"))), block)
     partial = readme.with_name("README.md.partial")
-    partial.write_text(filled(readme.read_text(encoding="utf-8"), figures), encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, readme)  # noqa: PTH105
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from benchmarks import readme
 from benchmarks.shrink.cases import CASES
 from benchmarks.shrink.report import markdown, rows
 from benchmarks.shrink.run import run
@@ -14,10 +15,11 @@ from coldpress.console import emit_text, say
 from coldpress.errors import PackError
 
 HERE = Path(__file__).parent
+TITLE = "# What `make bench-shrink` measured\n\n"
 
 
 def main() -> int:
-    """Measure, write results.json and results.md, and print the table."""
+    """Measure, write results.json and results.md, fill in the README, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shrink", description=__doc__)
     parser.add_argument("--only", default=",".join(CASES), help="models, comma-separated")
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated; empty for none")
@@ -37,7 +39,8 @@ def main() -> int:
         _write(args.out, text)
     elif names == list(CASES) and peers == list(PEERS):
         _write(HERE / "results.json", text)
-        _write(HERE / "results.md", "# What `make bench-shrink` measured\n\n" + markdown(document))
+        _write(HERE / "results.md", TITLE + markdown(document))
+        readme.main()
     emit_text(markdown(document))
     missed = [row for row in rows(document) if not row.met]
     say(f"{len(missed)} figures missed" if missed else "every figure met")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Row", "failures", "markdown", "passes", "rows"]
+__all__ = ["Row", "failures", "markdown", "passes", "rows", "summary"]
 
 _OURS = "coldpress"
 
@@ -23,6 +23,36 @@ class Row:
 def markdown(document: Mapping[str, Any]) -> str:
     """Render everything: what must be reached first, then every tool on every model, then how it was measured."""
     return "\n".join((*_figures(document), "", *_tools(document), *_conditions(document))) + "\n"
+
+
+def summary(document: Mapping[str, Any]) -> str:
+    """Render what the README shows: each model before and after, beside the best that another tool made of it."""
+    lines = ["| model | MB before | MB after | | best of the others that is right | warm answer | answers |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for model in document["models"].values():
+        original = model["variants"]["original"]
+        for goal in model["goals"]:
+            ours = model["variants"][f"{_OURS} {goal['name']}".strip()]
+            title = f"{model['title']}, {goal['name']}" if goal["name"] else model["title"]
+            before = f"{original['bytes'] / 1e6:.2f}"
+            if ours["error"]:
+                lines.append(f"| {title} | {before} | - | | | | {ours['error']} |")
+                continue
+            peer, size = _best_peer(document, model, goal)
+            kept = ", ".join(f"{check['title']} {ours['checks'][check['metric']]:.4g}" for check in goal["checks"])
+            lines.append(
+                f"| {title} | {before} | **{ours['bytes'] / 1e6:.2f}** | {ours['bytes'] / original['bytes']:.0%} "
+                f"| {_short(peer, size)} | {ours['warm_ms'] / original['warm_ms']:.2f} x | {kept} |"
+            )
+    found = rows(document)
+    lines += ["", f"{sum(row.met for row in found)} of {len(found)} figures that had to be reached were: "]
+    lines[-1] += "[the whole table](benchmarks/shrink/results.md), measured by `make bench-shrink`."
+    return "\n".join(lines) + "\n"
+
+
+def _short(peer: str, size: float) -> str:
+    """Say the best of the other tools in few words."""
+    return f"{size / 1e6:.2f}, {peer.partition('(')[2].rstrip(')')}" if size < float("inf") else "none"
 
 
 def rows(document: Mapping[str, Any]) -> list[Row]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.readme import BEGIN, END, filled
+from benchmarks.readme import BLOCKS, filled
 from benchmarks.report import markdown, summary, targets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,10 +18,12 @@ def document():
     return json.loads(RESULTS.read_text(encoding="utf-8"))
 
 
-def test_the_readme_shows_the_committed_results(document):
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_readme_shows_the_committed_results(block):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert BEGIN in readme
-    assert filled(readme, summary(document)) == readme
+    results, tell = BLOCKS[block]
+    assert f"<!-- {block} -->" in readme
+    assert filled(readme, tell(json.loads(results.read_text(encoding="utf-8"))), block) == readme
 
 
 def test_the_long_table_is_of_the_committed_results(document):
@@ -54,5 +56,5 @@ def test_an_arm_that_does_not_run_a_model_is_shown_and_not_measured(document):
 
 
 def test_a_readme_without_the_markers_stays_as_it_is():
-    assert filled("# title\n", "figures\n") == "# title\n"
-    assert filled(f"a\n{BEGIN}\nold\n{END}\nb\n", "new\n") == f"a\n{BEGIN}\nnew\n{END}\nb\n"
+    assert filled("# title\n", "figures\n", "x") == "# title\n"
+    assert filled("a\n<!-- x -->\nold\n<!-- /x -->\nb\n", "new\n", "x") == "a\n<!-- x -->\nnew\n<!-- /x -->\nb\n"
