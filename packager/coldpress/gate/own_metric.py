@@ -3,7 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +126,15 @@ class OwnMetric(Metric):
 
 @contextmanager
 def _current_folder() -> Iterator[None]:
-    """Let the current folder be found first while importing and calling: functions import as they run, too."""
+    """Let the current folder be found first while importing and calling: functions import as they run, too.
+
+    What they print goes to stderr: stdout is for results.
+    """
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
         if folder in sys.path:
             sys.path.remove(folder)

@@ -88,9 +88,10 @@ def _labels(answer: Answer, truth: Array) -> Array:
             return (array > 0.5).astype(np.int64).reshape(rows(array), -1)
     if flat := [array for array in whole if array.ndim == 1]:
         raise _uneven(truth.size, flat[0].size)
+    several = f", and the samples hold {truth.size} labels a request" if truth.size > 1 else ""
     raise SamplesError(
-        "no output is a label a row [N], scores a class [N, C] or a probability a row [N], which accuracy and f1 need; "
-        "use the metric cosine, or a function of your own"
+        "no output is a label a row [N], scores a class [N, C] or a probability a row [N], which accuracy and f1 need"
+        f"{several}; use the metric cosine, or a function of your own"
     )
 
 

@@ -110,9 +110,10 @@ def _rows(function: Callable[[], Any], name: str, most: int | None) -> Iterator[
 
 @contextlib.contextmanager
 def _blamed(what: str) -> Iterator[None]:
-    """Turn whatever the user's code raises into one sentence that says where."""
+    """Turn whatever the user's code raises into one sentence that says where; what it prints is no result of ours."""
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
     except SamplesError:
         raise
     except (Exception, SystemExit) as error:

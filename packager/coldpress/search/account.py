@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.encodings.sites import find_sites
+from coldpress.gate.verdict import Verdict
 from coldpress.model.files import model_bytes
 from coldpress.model.weights import iter_weights
 from coldpress.search.candidate import Candidate
@@ -101,13 +102,19 @@ def _unsettled(chosen: Candidate, candidates: Sequence[Candidate]) -> str:
         for candidate in candidates
         if (verdict := candidate.verdict) is not None
         and verdict.verdict == "inconclusive"
-        and (verdict.samples_needed or (verdict.drop or 0) <= 0)
+        and (verdict.samples_needed or _unharmed(verdict))
         and candidate.bytes <= _MUCH * chosen.bytes
     ]
     if not found:
         return ""
     _, size, name, why_not = min(found)
     return f"{name} with {size:,} bytes may be right as well, which these samples do not prove: {why_not}"
+
+
+def _unharmed(verdict: Verdict) -> bool:
+    """Tell whether the samples, poor as they are, show no more of a drop than is allowed."""
+    allowed = next((check.limit for check in verdict.checks if check.name == "quality"), None)
+    return verdict.drop is not None and allowed is not None and verdict.drop <= allowed
 
 
 def nothing_to_gain(stripped: Stripped, worth_bytes: int) -> str:

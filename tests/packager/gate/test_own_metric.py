@@ -54,7 +54,12 @@ def fickle(answers, labels):
     later_calls += 1
     return 0.5 if later_calls == 1 else [0.5] * len(answers)
 
+def talks(answers, labels):
+    print("one more")
+    return 0.5
+
 number = 3
+print("loaded")
 """
 
 
@@ -137,3 +142,10 @@ def test_a_module_that_does_not_import_is_named_with_its_error(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="importing broken_metric_module raised ModuleNotFoundError: No module named"):
         resolve_metric("broken_metric_module:one", labelled=True)
+
+
+def test_what_a_metric_prints_is_no_result(own, capsys):
+    resolve_metric(f"{own}:talks", labelled=True).value(ANSWERS, LABELS)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.split() == ["loaded", "one", "more"]

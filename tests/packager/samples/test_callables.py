@@ -138,3 +138,12 @@ def test_a_module_that_does_not_parse_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SamplesError, match=r"importing user_broken_text .* raised SyntaxError"):
         load_samples("user_broken_text:requests", SIGNATURE)
+
+
+def test_what_a_function_prints_is_no_result(function, capsys):
+    load_samples(
+        function("print('reading')\nyield {'x': np.zeros(2), 'n': 1}", "import numpy as np; print('loaded')"), SIGNATURE
+    )
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.split() == ["loaded", "reading"]

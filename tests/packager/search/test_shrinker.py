@@ -29,9 +29,9 @@ def alone(tmp_path, monkeypatch):
 def run(tmp_path):
     """Shrink a perceptron, or a model given, on 40 rows; settings by their dotted names."""
 
-    def run_(proto=None, library=None, samples=True, **settings):
+    def run_(proto=None, library=None, samples=True, rows=ROWS, **settings):
         onnx.save(proto or perceptron(), tmp_path / "model.onnx")
-        np.savez(tmp_path / "samples.npz", x=ROWS)
+        np.savez(tmp_path / "samples.npz", x=rows)
         given = {"shrink.allow": ["strip", "int8-storage"], "shrink.max_slowdown": 1000.0} | settings
         if samples:
             given["samples.evaluation"] = str(tmp_path / "samples.npz")
@@ -93,6 +93,13 @@ def test_without_samples_the_more_faithful_storage_that_fits_is_taken(run):
     allow = {"shrink.allow": ["strip", "fp16-storage", "int8-storage"], "shrink.allow_unmeasured": True}
     assert run(samples=False, **allow).record["recipe"] == ["strip", "fp16-storage"]
     assert run(samples=False, **allow, **{"shrink.max_bytes": 30_000}).record["recipe"] == ["strip", "int8-storage"]
+
+
+def test_samples_that_prove_nothing_leave_a_note_of_what_may_be_right(run):
+    shrunk = run(library=find_library(), rows=ROWS[:2])
+    assert shrunk.record["recipe"] == ["strip"]
+    (note,) = shrunk.notes
+    assert "may be right as well, which these samples do not prove: There is one sample" in note
 
 
 def test_samples_that_the_metric_cannot_take_stop_it_before_anything_is_tried(run):
