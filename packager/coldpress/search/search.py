@@ -106,7 +106,7 @@ class Search:
         for number, (name, site) in enumerate(bench.sites.items(), 1):
             self._clock.check()
             self._tell(f"encode weight {number} of {len(bench.sites)}")
-            for encoding in menu(site, self._allowed):
+            for encoding in menu(site, self._worth_trying()):
                 bench.encoded(name, encoding.name)
 
     def _quantise(self, base: Base) -> None:
