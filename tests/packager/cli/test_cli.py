@@ -79,7 +79,7 @@ def test_an_output_that_cannot_be_replaced_is_refused_before_anything_runs(tmp_p
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--samples", "none.npz"], There is no),
+        (["--samples", "none.npz"], "There is no"),
         (["--hooks", "none.py"], "no file none.py"),
         (["--metric", "accuracy"], "no samples"),
     ],

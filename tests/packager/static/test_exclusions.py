@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from coldpress.answer_loss import OutputLoss
 from coldpress.errors import SamplesError
 from coldpress.static.exclusions import search_exclusions
-from coldpress.answer_loss import OutputLoss
 from coldpress.static.quantise import quantise
 from tests.packager.static.networks import cnn, normal, requests
 from tests.support import graphs as g
