@@ -53,16 +53,20 @@ def _show(out: Path, shrunk: "Shrunk") -> None:
     for candidate in record["candidates"]:
         mark = "→" if candidate["chosen"] else " "
         why = candidate["why_not"] or ("ships" if candidate["chosen"] else "passes")
-        size = f"{candidate['bytes'] / 1e6:8.2f} MB"
+        size = f"{_size(candidate['bytes']):>10}"
         if zipped and candidate["zip_bytes"] is not None:
-            size += f" ({candidate['zip_bytes'] / 1e6:.2f} zipped)"
+            size += f" ({_size(candidate['zip_bytes'])} zipped)"
         say(f"{mark} {size}  {candidate['name']:<18} {why}")
     for note in shrunk.notes:
         say(f"  note: {note}")
     before, after = record["original_bytes"], record["shrunk_bytes"]
-    say(f"{out}: {before / 1e6:.2f} MB -> {after / 1e6:.2f} MB ({' + '.join(record['recipe']) or 'unchanged'})")
+    say(f"{out}: {_size(before)} -> {_size(after)} ({' + '.join(record['recipe']) or 'unchanged'})")
     if quality["metric"]:
         change = f"{quality['original']:.5g} -> {quality['shrunk']:.5g} on {quality['samples']} samples"
         say(f"  {quality['metric']} {change}: {quality['verdict']}")
     else:
         say(f"  {quality['verdict']}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count >= 1_000_000 else f"{count / 1e3:.1f} kB"
