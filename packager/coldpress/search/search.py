@@ -20,6 +20,7 @@ from coldpress.search.static_bases import FAMILY, static_bases
 from coldpress.search.styles import FAMILIES, STORAGE, STYLES, Style, uniform, uniform_choices
 from coldpress.search.trials import Base, Trials
 from coldpress.search.workbench import Workbench
+from coldpress.shrink.strip import FINISHING, strip
 
 __all__ = ["Search"]
 
@@ -145,8 +146,21 @@ class Search:
         """Return the number to try first: the one that just fits the budget, or else what calibration allows."""
         if self._limits.max_bytes is None:
             return self._furthest(base, road)
-        within = road.within(self._limits.max_bytes - base.bench.rest_bytes)
-        return len(road) - 1 if within is None else within
+        first = road.within(self._limits.max_bytes - base.bench.rest_bytes)
+        if first is None:
+            return len(road) - 1
+        large, fits, number = first - 1, len(road) - 1, first
+        for _ in range(_BISECTIONS):  # what encodings share, and longer names, no road foresees
+            if fits - large <= 1:
+                break
+            self._clock.check()
+            self._tell(f"try weights of {road.nbytes(number) / 1e6:.2f} MB")
+            if strip(base.bench.build(_names(road, number)), FINISHING).model.ByteSize() <= self._limits.max_bytes:
+                fits = number
+            else:
+                large = number
+            number = min((large + fits) // 2, 2 * large - first + 2)  # it is not far from the first
+        return fits
 
     def _road(self, base: Base, style: Style) -> Road:
         menus = style.menus(base.bench.sites, self._allowed)

@@ -167,7 +167,9 @@ def _refuse(candidates: Sequence[Candidate], task: Task, early: str = "") -> NoR
             f"No model is within all limits; {last.name} was tried last, and refused: {last.why_not} {early}".rstrip()
         )
     if (close := nearest(candidates, task.max_bytes)) is not None:
-        advice = f"the nearest that is right is {close.name} with {close.bytes:,} bytes: allow that, or a larger drop."
+        advice = (
+            f"the nearest tried that is right is {close.name} with {close.bytes:,} bytes: allow that, or a larger drop."
+        )
     else:
         why_not = f": {smallest.why_not}" if smallest.why_not else "; --samples lets more be tried."
         advice = f"the smallest tried is {smallest.name} with {smallest.bytes:,} bytes{why_not}"

@@ -79,9 +79,24 @@ def test_without_strip_the_model_is_encoded_as_it_came(run):
 
 def test_a_budget_beyond_reach_is_refused_with_what_comes_nearest(run):
     with pytest.raises(
-        ShrinkError, match=r"at most 100 bytes is still right; the nearest that is right is int8-storage"
+        ShrinkError, match=r"at most 100 bytes is still right; the nearest tried that is right is int8-storage"
     ):
         run(library=find_library(), **{"shrink.max_bytes": 100})
+
+
+def deep(layers=8):
+    draw = np.random.default_rng(0)
+    weights = [tensor(f"W{k}", draw.normal(size=(64, 64)) / 8) for k in range(layers)]
+    names = ["x", *(f"h{k}" for k in range(layers - 1)), "y"]
+    nodes = [node("MatMul", [names[k], f"W{k}"], [names[k + 1]]) for k in range(layers)]
+    return model(nodes, [value("x", ["N", 64])], [value("y", ["N", 64])], weights)
+
+
+@pytest.mark.parametrize("budget", [26_000, 31_300, 36_600])
+def test_a_budget_between_what_encodings_give_is_met_and_used(run, budget):
+    allow = {"shrink.allow": ["strip", "int8-storage", "int4-storage"], "samples.max_drop": 1.0}
+    shrunk = run(deep(), library=find_library(), **allow, **{"shrink.max_bytes": budget})
+    assert budget - 2500 <= shrunk.record["shrunk_bytes"] <= budget
 
 
 def test_without_samples_a_budget_that_lossless_passes_miss_is_refused(run):
