@@ -29,6 +29,8 @@ def main() -> None:
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     for block, (results, tell) in BLOCKS.items():
+        if not results.exists():
+            continue  # it was never measured here
         text = filled(text, tell(json.loads(results.read_text(encoding="utf-8"))), block)
     partial = readme.with_name("README.md.partial")
     partial.write_text(text, encoding="utf-8")

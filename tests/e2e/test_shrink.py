@@ -86,7 +86,8 @@ def test_json_says_what_was_tried_what_ships_and_how_right_it_is(digits, shrunk)
     _, report = shrunk
     assert set(report) >= {"model", "out", "recipe", "original_bytes", "shrunk_bytes", "candidates", "quality", "notes"}
     assert [(c["name"], c["accepted"]) for c in report["candidates"]][:2] == [("strip", True), ("int8-storage", True)]
-    assert [c["name"] for c in report["candidates"] if c["chosen"]] == ["int8-storage"]
+    (chosen,) = [c["name"] for c in report["candidates"] if c["chosen"]]
+    assert chosen in {"int8-storage", "mixed-storage"}  # all weights alike, rounded to the nearest or by their inputs
     assert all(c["why_not"] or c["accepted"] for c in report["candidates"])
     assert all(c["verdict"]["verdict"] in {"pass", "fail", "inconclusive"} for c in report["candidates"])
     quality = report["quality"]

@@ -4,11 +4,10 @@ Samples for calibration steer every step; the gate has the last word on each fin
 step has seen. What was found stands whenever the search ends: at its limit, at Ctrl-C, or when nothing is left to try.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from onnx import ModelProto
 
-from coldpress.encodings.menu import menu
 from coldpress.errors import ModelError, SamplesError
 from coldpress.gate.gate import Limits
 from coldpress.search.calibration import Calibration
@@ -85,13 +84,13 @@ class Search:
 
     def _search(self) -> None:
         self._tell("read the weights")
-        sites = Workbench(self._model).sites
-        self._tell("watch what weights are multiplied with")
-        base = Base(self._recipe, Workbench(self._model, self._calibration.grams(self._model, sites.values())))
-        self._encode(base.bench)
+        base = Base(self._recipe, Workbench(self._model))
+        sites = base.bench.sites
         for family in self._worth_trying():
             for name, choice in uniform_choices(family, sites, self._allowed).items():
                 self._trials.judge(base, name, choice)
+        self._tell("watch what weights are multiplied with")
+        base = Base(self._recipe, Workbench(self._model, self._calibration.grams(self._model, sites.values())))
         for style in STYLES:
             if style.serves(sites, self._allowed) and (style.computes or self._limits.max_slowdown >= 1):
                 self._walk(base, style)
@@ -102,13 +101,13 @@ class Search:
         """Return the families that may meet the limits: what is only stored small never answers faster."""
         return [f for f in self._allowed if self._limits.max_slowdown >= 1 or f not in STORAGE]
 
-    def _encode(self, bench: Workbench) -> None:
-        """Put every weight into every encoding it may have, one weight after the other: what they share is kept so."""
-        for number, (name, site) in enumerate(bench.sites.items(), 1):
+    def _encode(self, bench: Workbench, menus: Mapping[str, Sequence[str]]) -> None:
+        """Put every weight into every encoding of its menu, one weight after the other: what they share is kept so."""
+        for number, (site, encodings) in enumerate(menus.items(), 1):
             self._clock.check()
-            self._tell(f"encode weight {number} of {len(bench.sites)}")
-            for encoding in menu(site, self._worth_trying()):
-                bench.encoded(name, encoding.name)
+            self._tell(f"encode weight {number} of {len(menus)}")
+            for encoding in encodings:
+                bench.encoded(site, encoding)
 
     def _quantise(self, base: Base) -> None:
         """Compute convolutions with integers, as many of them as passes; what stays float is stored small."""
@@ -164,6 +163,7 @@ class Search:
 
     def _road(self, base: Base, style: Style) -> Road:
         menus = style.menus(base.bench.sites, self._allowed)
+        self._encode(base.bench, menus)
         count = self._count(len(menus))
 
         def track(sites: Iterable[str], total: int) -> Iterator[str]:

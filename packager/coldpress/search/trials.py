@@ -65,7 +65,8 @@ class Trials:
 
     def judge(self, base: Base, name: str, choice: Mapping[str, str]) -> Candidate:
         """Build the candidate that ``choice`` (encoding by site) makes of ``base`` and bring it before the gate."""
-        key = (*base.recipe, *sorted(item for item in choice.items() if item[1] != KEEP))
+        rounding = bool(base.bench.grams)  # the same choice, rounded by its inputs, is another model
+        key = (rounding, *base.recipe, *sorted(item for item in choice.items() if item[1] != KEEP))
         if key in self._seen:
             return self._seen[key]
         self._clock.check()
