@@ -1,6 +1,7 @@
 """Fixtures that several rooms share, and how drawn cases are chosen."""
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -11,3 +12,7 @@ __all__ = ["digits", "digits_bundle"]
 # The same cases at every run, so that a change is judged by what it changed. HYPOTHESIS_PROFILE=default explores.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started behind `&` or nohup: the processes that tests start would not hear of Ctrl-C either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
