@@ -58,7 +58,7 @@ class Goal:
     slowdown: float = SLOWDOWN
     above_floor_mb: float | None = None
     options: tuple[str, ...] = ()
-    time_limit_s: int = 60
+    time_limit_s: int = 120
     seconds: float | None = None
 
     @property
