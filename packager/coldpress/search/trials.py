@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from onnx import ModelProto
 
+from coldpress.bundle.wheels import sha256_of
 from coldpress.errors import ModelError, SamplesError
 from coldpress.gate.gate import Gate
-from coldpress.model.files import model_bytes, write_model
+from coldpress.model.files import model_bytes, model_files, write_model
 from coldpress.report.weights import weight_rows
 from coldpress.search.calibration import Calibration
 from coldpress.search.candidate import Candidate
@@ -61,23 +61,17 @@ class Trials:
         self._clock = clock
         self._work = work
         self._tell = tell
-        self._seen: dict[tuple[Any, ...], Candidate] = {}
+        self._seen: dict[tuple[str, ...], Candidate] = {}
 
     def judge(self, base: Base, name: str, choice: Mapping[str, str]) -> Candidate:
         """Build the candidate that ``choice`` (encoding by site) makes of ``base`` and bring it before the gate."""
-        rounding = bool(base.bench.grams)  # the same choice, rounded by its inputs, is another model
-        key = (rounding, *base.recipe, *sorted(item for item in choice.items() if item[1] != KEEP))
-        if key in self._seen:
-            return self._seen[key]
         self._clock.check()
         self._tell(f"{name}: build")
         started = time.monotonic()
         model = base.bench.build(choice)
         recipe = (*base.recipe, *families_of(choice))
         counts = encoding_counts(base.bench, choice)
-        candidate = self.judge_model(model, name, recipe, counts, started)
-        self._seen[key] = candidate
-        return candidate
+        return self.judge_model(model, name, recipe, counts, started)
 
     def judge_model(
         self,
@@ -87,12 +81,15 @@ class Trials:
         encodings: Mapping[str, Mapping[str, int]],
         started: float,
     ) -> Candidate:
-        """Write a model, measure its loss, and bring it before the gate."""
+        """Write a model and bring it before the gate; of one recipe, the same bytes are judged once."""
         earlier = sum(candidate.name.partition(" ")[0] == name for candidate in self.candidates)
         name = f"{name} ({earlier + 1})" if earlier else name
         path = self._work / f"{len(self.candidates)}.onnx"
         write_model(strip(model, FINISHING).model, path)
-        return self._judge(path, model, name, recipe, encodings, started)
+        content = (*recipe, *(sha256_of(file) for file in model_files(path)))
+        if content not in self._seen:
+            self._seen[content] = self._judge(path, model, name, recipe, encodings, started)
+        return self._seen[content]
 
     def judge_stripped(self, stripped: Stripped, name: str) -> Candidate:
         """Bring what the lossless passes wrote before the gate, that very file."""

@@ -80,3 +80,12 @@ def test_bytes_are_counted_by_encoding_and_what_stays_is_not():
     assert encoding_counts(bench, CHOICE) == {
         "int8-storage": {"tensors": 1, "bytes": bench.nbytes("W", "int8-storage")}
     }
+
+
+def test_models_of_one_recipe_and_one_choice_are_told_apart_by_what_they_hold(trials, base):
+    judge = trials()
+    other = onnx.ModelProto()
+    other.CopyFrom(LINEAR)
+    other.graph.initializer[0].CopyFrom(tensor("W", 2 * onnx.numpy_helper.to_array(LINEAR.graph.initializer[0])))
+    first = judge.judge(base, "one", CHOICE)
+    assert judge.judge(Base(("strip",), Workbench(other)), "other", CHOICE) is not first
