@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.report import summary
 from benchmarks.shrink.report import summary as shrink_summary
 
-__all__ = ["BLOCKS", "filled", "main"]
+__all__ = ["BLOCKS", "filled", "main", "write_whole"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = {
@@ -32,9 +32,14 @@ def main() -> None:
         if not results.exists():
             continue  # it was never measured here
         text = filled(text, tell(json.loads(results.read_text(encoding="utf-8"))), block)
-    partial = readme.with_name("README.md.partial")
+    write_whole(readme, text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and swap it in."""
+    partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, readme)  # noqa: PTH105
+    os.replace(partial, path)  # noqa: PTH105
 
 
 if __name__ == "__main__":

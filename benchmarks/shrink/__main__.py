@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -36,21 +35,15 @@ def main() -> int:
         return 1
     text = json.dumps(document, indent=1) + "\n"
     if args.out:
-        _write(args.out, text)
+        readme.write_whole(args.out, text)
     elif names == list(CASES) and peers == list(PEERS):
-        _write(HERE / "results.json", text)
-        _write(HERE / "results.md", TITLE + markdown(document))
+        readme.write_whole(HERE / "results.json", text)
+        readme.write_whole(HERE / "results.md", TITLE + markdown(document))
         readme.main()
     emit_text(markdown(document))
     missed = [row for row in rows(document) if not row.met]
     say(f"{len(missed)} figures missed" if missed else "every figure met")
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)  # noqa: PTH105
 
 
 if __name__ == "__main__":
