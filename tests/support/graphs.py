@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-__all__ = ["answers", "constant", "graph", "model", "node", "same_bits", "tensor", "value"]
+__all__ = ["alike", "answers", "constant", "graph", "model", "node", "same_bits", "tensor", "value"]
 
 node = helper.make_node
 
@@ -73,6 +73,16 @@ def answers(model: ModelProto | bytes, feeds: dict[str, Any], *, optimized: bool
     data = model if isinstance(model, bytes) else model.SerializeToString()
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     return session.run(None, feeds)
+
+
+def alike(one: Any, other: Any, part: float = 1e-5) -> bool:
+    """Whether two arrays are the same but for rounding: no two values differ by more than ``part`` of the largest.
+
+    How sums are rounded depends on the kernel, and the kernel on the CPU: a value near zero may lose all its digits.
+    """
+    one, other = np.asarray(one), np.asarray(other)
+    largest = float(np.abs(other).max(initial=0.0))
+    return one.shape == other.shape and bool((np.abs(one - other) <= part * largest).all())
 
 
 def same_bits(one: Any, other: Any) -> bool:

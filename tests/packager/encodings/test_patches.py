@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from coldpress.encodings.patches import patches
-from tests.support.graphs import answers, model, node, tensor, value
+from tests.support.graphs import alike, answers, model, node, tensor, value
 
 RNG = np.random.default_rng(0)
 
@@ -29,7 +29,7 @@ def test_patches_multiplied_by_kernels_are_the_convolution(kernel, shape, attrib
     made = model([conv], [value("x", shape)], [value("y", None)], [tensor("w", weight)])
     (answer,) = answers(made, {"x": given})
     found = patches(conv, given, kernel) @ weight.reshape(kernel[0], -1).T
-    np.testing.assert_allclose(found, np.moveaxis(answer, 1, -1).reshape(-1, kernel[0]), rtol=1e-4, atol=1e-4)
+    assert alike(found, np.moveaxis(answer, 1, -1).reshape(-1, kernel[0]))
 
 
 def test_groups_meet_different_inputs():

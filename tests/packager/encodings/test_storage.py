@@ -10,7 +10,7 @@ from coldpress.encodings.fp16_storage import Fp16Storage, lost_to_underflow
 from coldpress.encodings.menu import ENCODINGS, menu, overhead, rewrite
 from coldpress.encodings.sites import find_sites
 from coldpress.shrink.draft import Draft
-from tests.support.graphs import answers, graph, model, node, same_bits, tensor, value
+from tests.support.graphs import alike, answers, graph, model, node, same_bits, tensor, value
 
 RNG = np.random.default_rng(0)
 STORED = ["fp16-storage", "int8-storage", "int8-storage-b32", "int6-storage", "int4-storage"]
@@ -143,7 +143,7 @@ def test_the_engine_folds_it_to_what_decode_says(build, encoding, opset, tmp_pat
     given = feeds(made)
     assert same_bits(answers(after, given), answers(replaced(made, values), given))
     for one, other in zip(answers(after, given, optimized=False), answers(after, given), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+        assert alike(one, other)
 
 
 @pytest.mark.parametrize("encoding", STORED)
@@ -190,7 +190,7 @@ def test_a_table_that_is_also_the_output_projection_is_stored_once_and_read_by_b
     for encoding in STORED:
         after, values = all_in(made, encoding)
         assert len([t for t in after.graph.initializer if numpy_helper.to_array(t).size >= 600 * 32 // 4]) <= 2
-        np.testing.assert_allclose(answers(after, given)[0], values["w"][1:4] @ values["w"].T, rtol=1e-4, atol=1e-5)
+        assert alike(answers(after, given)[0], values["w"][1:4] @ values["w"].T)
 
 
 @pytest.mark.parametrize("encoding", STORED)

@@ -13,7 +13,7 @@ from coldpress.shrink.strip import strip
 from coldpress.vocabulary.model import with_rows
 from coldpress.vocabulary.trim import trim_vocabulary, used_tokens
 from tests.support import minilm, models
-from tests.support.graphs import answers, graph, model, node, same_bits, tensor, value
+from tests.support.graphs import alike, answers, graph, model, node, same_bits, tensor, value
 
 INT = TensorProto.INT64
 TABLE = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
@@ -182,7 +182,7 @@ def test_scores_of_the_tokens_that_stay_are_the_same_when_asked_for(name):
     trimmed = with_rows(made, KEPT, "ids", scores=True)
     (before,), (after,) = answers(made, {"ids": IDS}), answers(trimmed, {"ids": NEW})
     assert after.shape == (*before.shape[:-1], len(KEPT))
-    np.testing.assert_allclose(after, before[..., KEPT], rtol=1e-5, atol=1e-5 * np.abs(before).max())
+    assert alike(after, before[..., KEPT])
 
 
 def test_a_declared_number_of_scores_becomes_the_new_one():
