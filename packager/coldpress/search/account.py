@@ -17,10 +17,12 @@ from coldpress.search.vocabulary_step import TRIMMED
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.lossless import Stripped
 
-__all__ = ["EXACT", "Shrunk", "nothing_to_gain", "result"]
+__all__ = ["EXACT", "UNTOUCHED", "Shrunk", "nothing_to_gain", "result"]
 
 EXACT = "strip"
 """The name of the candidate that answers like the original, bit for bit."""
+UNTOUCHED = "untouched"
+"""The name of the candidate that is the original, tried where the gate refuses the stripped model."""
 _MUCH = 0.75
 """A model of this share of the bytes is much smaller."""
 _STORED = 0.25

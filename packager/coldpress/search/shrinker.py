@@ -1,5 +1,6 @@
 """The road of a shrink: strip, search under the gate, choose; and what is said where nothing can be gained."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from coldpress.report.weights import weight_rows
 from coldpress.samples.partition import check_varied, split_samples
 from coldpress.samples.sample_set import SampleSet
 from coldpress.samples.states import answers
-from coldpress.search.account import EXACT, Shrunk, nothing_to_gain, result
+from coldpress.search.account import EXACT, UNTOUCHED, Shrunk, nothing_to_gain, result
 from coldpress.search.calibration import Calibration
 from coldpress.search.candidate import Candidate
 from coldpress.search.clock import Clock
@@ -109,7 +110,7 @@ def shrink(
         if searched and calibration is not None:
             steer = Calibration(inputs.reference, calibration, metric, work, threads=os.cpu_count() or 1)
         trials = Trials(gate, steer, clock, work, tell)
-        trials.judge_stripped(stripped, EXACT)
+        stripped = _settled(task, inputs, stripped, trials)
         early = ""
         if steer is not None:
             base = _rounded(stripped, steer)
@@ -144,6 +145,18 @@ def _divided(samples: SampleSet, calibration: SampleSet | None) -> tuple[SampleS
         calibration, samples = split_samples(samples)
     check_varied(samples)
     return calibration, samples
+
+
+def _settled(task: Task, inputs: Inputs, stripped: Stripped, trials: Trials) -> Stripped:
+    """Judge the stripped model and, where it does not pass, the original itself; return the one to go on from."""
+    exact = trials.judge_file(stripped.path, stripped.model, EXACT, stripped.recipe)
+    size = model_bytes(inputs.path)
+    if exact.passed or (task.max_bytes is not None and size > task.max_bytes):
+        return stripped
+    if not trials.judge_file(inputs.path, inputs.model, UNTOUCHED, ()).passed:
+        return stripped
+    why_not = exact.why_not.rstrip(".")
+    return dataclasses.replace(stripped, model=inputs.model, path=inputs.path, bytes=size, why_not=why_not, kept=False)
 
 
 def _rounded(stripped: Stripped, steer: Calibration) -> ModelProto:

@@ -18,7 +18,6 @@ from coldpress.search.candidate import Candidate
 from coldpress.search.clock import Clock
 from coldpress.search.styles import families_of
 from coldpress.search.workbench import KEEP, Workbench
-from coldpress.shrink.lossless import Stripped
 from coldpress.shrink.strip import FINISHING, strip
 
 __all__ = ["Base", "Trials"]
@@ -91,9 +90,9 @@ class Trials:
             self._seen[content] = self._judge(path, model, name, recipe, encodings, started)
         return self._seen[content]
 
-    def judge_stripped(self, stripped: Stripped, name: str) -> Candidate:
-        """Bring what the lossless passes wrote before the gate, that very file."""
-        return self._judge(stripped.path, stripped.model, name, stripped.recipe, {}, time.monotonic())
+    def judge_file(self, path: Path, model: ModelProto, name: str, recipe: tuple[str, ...]) -> Candidate:
+        """Bring a file that is there already before the gate; ``model`` is what it holds."""
+        return self._judge(path, model, name, recipe, {}, time.monotonic())
 
     def _judge(
         self,

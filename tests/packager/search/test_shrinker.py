@@ -1,6 +1,7 @@
 """What a shrink decides by itself, on a small model: what is searched, what ships, and what is said."""
 
 import platform
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -27,9 +28,12 @@ def alone(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    """Shrink a perceptron, or a model given, on 40 rows; settings by their dotted names."""
+    """Shrink a perceptron, or a model given, on 40 rows; settings by their dotted names.
 
-    def run_(proto=None, library=None, samples=True, rows=ROWS, **settings):
+    ``spoil`` changes what strip made before it is judged.
+    """
+
+    def run_(proto=None, library=None, samples=True, rows=ROWS, spoil=lambda stripped: stripped, **settings):
         onnx.save(proto or perceptron(), tmp_path / "model.onnx")
         np.savez(tmp_path / "samples.npz", x=rows)
         given = {"shrink.allow": ["strip", "int8-storage"], "shrink.max_slowdown": 1000.0} | settings
@@ -42,7 +46,7 @@ def run(tmp_path):
             wanted="strip" in task.passes,
         )  # fmt: skip
         engine = Engine(library or tmp_path / "library", "1", "0" * 64, ())
-        return shrink(task, inputs, stripped, engine, tmp_path)
+        return shrink(task, inputs, spoil(stripped), engine, tmp_path)
 
     return run_
 
@@ -82,6 +86,36 @@ def test_a_budget_beyond_reach_is_refused_with_what_comes_nearest(run):
         ShrinkError, match=r"at most 100 bytes is still right; the nearest tried that is right is int8-storage"
     ):
         run(library=find_library(), **{"shrink.max_bytes": 100})
+
+
+def wrong(stripped):
+    """What a lossless pass would leave that is none."""
+    spoilt = onnx.ModelProto()
+    spoilt.CopyFrom(stripped.model)
+    for weight in spoilt.graph.initializer:
+        weight.CopyFrom(tensor(weight.name, -onnx.numpy_helper.to_array(weight)))
+    onnx.save(spoilt, stripped.path)
+    return replace(stripped, model=spoilt)
+
+
+def test_the_original_ships_where_the_stripped_model_answers_otherwise(run, tmp_path):
+    shrunk = run(library=find_library(), spoil=wrong, **{"shrink.allow": ["strip"]})
+    assert [(c["name"], c["accepted"]) for c in shrunk.record["candidates"]] == [("strip", False), ("untouched", True)]
+    assert shrunk.record["recipe"] == []
+    assert shrunk.path.read_bytes() == (tmp_path / "model.onnx").read_bytes()
+    assert shrunk.quality["verdict"] == "pass"
+    assert any(note.startswith("Strip was left out: ") for note in shrunk.notes)
+
+
+def test_the_search_goes_on_from_the_original_where_the_stripped_model_is_refused(run):
+    shrunk = run(library=find_library(), spoil=wrong)
+    assert shrunk.record["recipe"] == ["int8-storage"]
+    assert [c["name"] for c in shrunk.record["candidates"]][:2] == ["strip", "untouched"]
+
+
+def test_an_original_over_the_budget_is_not_judged(run):
+    with pytest.raises(ShrinkError, match="the smallest tried is strip with"):
+        run(library=find_library(), spoil=wrong, **{"shrink.allow": ["strip"], "shrink.max_bytes": 100})
 
 
 def deep(layers=8):
