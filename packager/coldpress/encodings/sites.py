@@ -8,6 +8,7 @@ from onnx import GraphProto, NodeProto, TensorProto
 
 from coldpress.encodings.encoding import Reader, Role, Site
 from coldpress.shrink.draft import Draft
+from coldpress.shrink.guard import untouchable
 from coldpress.shrink.scopes import STANDARD, bodies, input_names, opset_of, pinned_names
 
 __all__ = ["find_sites"]
@@ -33,9 +34,10 @@ def find_sites(draft: Draft, least: int = 1024) -> tuple[Site, ...]:
     Those of inner graphs count too: the draft's names must be unique (``unique_names``), and weights must be
     initialisers (``hoist_constants``). Left out: what a caller may override, what is an output of a graph, what
     operators on codes read (they want their scales as they are), external data, and tensors with values that are not
-    finite, which are masks. A model below opset 7 has no sites. Weights of float16 and float64 are no sites.
+    finite, which are masks. A model below opset 7 has no sites, nor has one that is ``untouchable``. Weights of float16
+    and float64 are no sites.
     """
-    if opset_of(draft.proto) < _FIRST_OPSET:
+    if opset_of(draft.proto) < _FIRST_OPSET or untouchable(draft.proto):
         return ()
     main = draft.proto.graph
     pinned = pinned_names(main)

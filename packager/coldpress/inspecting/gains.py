@@ -11,6 +11,7 @@ from coldpress.encodings.menu import ENCODINGS, menu, overhead
 from coldpress.encodings.sites import find_sites
 from coldpress.model.weights import Weight
 from coldpress.shrink.draft import Draft
+from coldpress.shrink.guard import untouchable
 from coldpress.shrink.scopes import unique_names
 
 __all__ = ["Gain", "Gains", "possible_gains"]
@@ -70,7 +71,7 @@ def possible_gains(model: ModelProto, weights: Iterable[Weight], now: int, ready
         saved, count = _saved(sites, family)
         if saved > 0:
             gains.append(Gain(family, ready - saved, now - ready + saved, count))
-    return Gains(tuple(sorted(gains, key=lambda gain: gain.saved)), _why_none(list(weights), now, gains))
+    return Gains(tuple(sorted(gains, key=lambda gain: gain.saved)), _why_none(model, list(weights), now, gains))
 
 
 def _saved(sites: Iterable[Site], family: str) -> tuple[int, int]:
@@ -90,7 +91,9 @@ def _saved(sites: Iterable[Site], family: str) -> tuple[int, int]:
     return saved - sum(shared.values()), count
 
 
-def _why_none(weights: list[Weight], now: int, gains: list[Gain]) -> str:
+def _why_none(model: ModelProto, weights: list[Weight], now: int, gains: list[Gain]) -> str:
+    if why_not := untouchable(model):
+        return f"It stays as it is: {why_not}."
     trees = sum(weight.bytes for weight in weights if weight.used_by.startswith("TreeEnsemble"))
     codes = sum(weight.bytes for weight in weights if weight.dtype in _CODES)
     halves = sum(weight.bytes for weight in weights if weight.dtype in {"float16", "bfloat16"})

@@ -15,6 +15,7 @@ from coldpress.search.inputs import Inputs
 from coldpress.search.selection import LEAST_GAIN
 from coldpress.search.vocabulary_step import TRIMMED
 from coldpress.shrink.draft import Draft
+from coldpress.shrink.guard import untouchable
 from coldpress.shrink.lossless import Stripped
 
 __all__ = ["EXACT", "UNTOUCHED", "Shrunk", "nothing_to_gain", "result"]
@@ -121,6 +122,8 @@ def _unharmed(verdict: Verdict) -> bool:
 
 def nothing_to_gain(stripped: Stripped, worth_bytes: int) -> str:
     """Say why no encoding can make this model smaller by ``worth_bytes`` and by a share worth having, or nothing."""
+    if why_not := untouchable(stripped.model):
+        return f"Nothing was encoded: {why_not}."
     weights = list(iter_weights(stripped.model))
     if any(weight.external for weight, _ in weights):
         return (

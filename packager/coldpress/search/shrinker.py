@@ -151,7 +151,7 @@ def _settled(task: Task, inputs: Inputs, stripped: Stripped, trials: Trials) -> 
     """Judge the stripped model and, where it does not pass, the original itself; return the one to go on from."""
     exact = trials.judge_file(stripped.path, stripped.model, EXACT, stripped.recipe)
     size = model_bytes(inputs.path)
-    if exact.passed or (task.max_bytes is not None and size > task.max_bytes):
+    if exact.passed or exact.path == inputs.path or (task.max_bytes is not None and size > task.max_bytes):
         return stripped
     if not trials.judge_file(inputs.path, inputs.model, UNTOUCHED, ()).passed:
         return stripped
@@ -194,12 +194,15 @@ def _unmeasured(task: Task, inputs: Inputs, stripped: Stripped, work: Path) -> S
     exact = Candidate(EXACT, stripped.recipe, stripped.path, stripped.bytes, 0.0, weights=weight_rows(stripped.model))
     candidates = [exact]
     notes: list[str] = []
-    if task.lossy and task.allow_unmeasured:
+    reason = nothing_to_gain(stripped, 0) if task.lossy else ""
+    if reason and task.allow_unmeasured:
+        notes.append(reason)
+    elif task.lossy and not reason and task.allow_unmeasured:
         with progress("store weights in fewer bits"):
             before = list(answers(inputs.reference.run, inputs.samples))
             for family, model in bounded_choices(stripped.model, task.passes).items():
                 candidates.append(_bounded(family, model, stripped, before, inputs, work))
-    elif task.lossy and not nothing_to_gain(stripped, 0):
+    elif task.lossy and not reason:
         notes.append("Only lossless passes ran: --samples lets more be tried, --allow-unmeasured without proof.")
     offered = [candidate for candidate in candidates if not candidate.why_not]
     lossy = [candidate for candidate in offered[1:] if candidate.bytes <= (1 - LEAST_GAIN) * exact.bytes]

@@ -18,7 +18,7 @@ from coldpress.shrink.scopes import (
     subgraphs,
 )
 
-__all__ = ["Guard", "lost_casts", "signature"]
+__all__ = ["Guard", "lost_casts", "signature", "untouchable"]
 
 Signature = tuple[tuple[bytes, ...], tuple[bytes, ...]]
 
@@ -28,6 +28,13 @@ def signature(model: ModelProto) -> Signature:
     constants = set(constants_of(model.graph))
     required = tuple(_declared(value) for value in model.graph.input if value.name not in constants)
     return required, tuple(_declared(value) for value in model.graph.output)
+
+
+def untouchable(model: ModelProto) -> str:
+    """Say why nothing in ``model`` may be renamed, moved or encoded, as a clause; empty for most models."""
+    if model.training_info:
+        return "the model carries training information, which names values of its graph"
+    return ""
 
 
 class Guard(NamedTuple):

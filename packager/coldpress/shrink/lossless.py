@@ -9,9 +9,10 @@ from onnx import ModelProto
 
 from coldpress.console import progress
 from coldpress.errors import ModelError, SamplesError
-from coldpress.model.files import model_bytes, write_model
+from coldpress.model.files import model_bytes, model_files, write_model
 from coldpress.reference import Difference, Reference, compare_outputs
 from coldpress.samples.load import SampleSet
+from coldpress.shrink.guard import untouchable
 from coldpress.shrink.strip import FINISHING, Step, strip
 
 __all__ = ["Stripped", "strip_exactly"]
@@ -26,7 +27,7 @@ class Stripped:
 
     Attributes:
         model: In memory, before the passes that hide weights from the encodings (``FINISHING``).
-        path: On disk, after them.
+        path: On disk, after them; the original's own file where they were undone.
         bytes: Of the file.
         steps: What each pass did.
         why_not: Why the passes were undone, all of them; empty when they were kept.
@@ -60,13 +61,13 @@ def strip_exactly(
         original: The model as read from it.
         reference: The original file, open in the plain binding.
         samples: Requests to compare answers on; a few are taken.
-        path: Where the model goes.
+        path: Where the model goes; an original that is one file stays where it is.
         wanted: False to leave the model as it is.
     """
     size = model_bytes(source)
     steps: tuple[Step, ...] = ()
-    why_not = ""
-    if wanted:
+    why_not = untouchable(original) if wanted else ""
+    if wanted and not why_not:
         with progress("strip what no answer needs"):
             result = strip(original)
             finished = strip(result.model, FINISHING)
@@ -75,8 +76,10 @@ def strip_exactly(
         steps = (*result.steps, *finished.steps)
         if not why_not:
             return Stripped(result.model, path, model_bytes(path), steps)
-    write_model(original, path)
-    return Stripped(original, path, size, steps, why_not, kept=False)
+    if len(model_files(source)) == 1:
+        return Stripped(original, source, size, steps, why_not, kept=False)
+    write_model(original, path)  # one file where it can be
+    return Stripped(original, path, model_bytes(path), steps, why_not, kept=False)
 
 
 def _why_not(reference: Reference, path: Path, samples: SampleSet, size: int) -> str:

@@ -20,7 +20,7 @@ from coldpress.shrink.draft import Draft
 from coldpress.shrink.dropout import drop_dropouts
 from coldpress.shrink.fold_affine import fold_affine
 from coldpress.shrink.fold_constants import fold_constants
-from coldpress.shrink.guard import Guard
+from coldpress.shrink.guard import Guard, untouchable
 from coldpress.shrink.hoist_constants import hoist_constants
 from coldpress.shrink.identity import drop_identities
 from coldpress.shrink.inline_if import inline_constant_ifs
@@ -112,12 +112,10 @@ class StripResult:
 def strip(model: ModelProto, passes: Sequence[tuple[str, Pass]] = LOSSLESS) -> StripResult:
     """Return ``model`` without what its answers do not need; ``model`` itself is left as it is.
 
-    A model that carries training information is returned as it came: its training graphs name values of the
-    inference graph.
+    An ``untouchable`` model is returned as it came.
     """
-    if model.training_info:
-        note = "the model carries training information, which names values of the graph; nothing was changed"
-        return StripResult(model, (Step("training information", 0, 0, note),))
+    if why_not := untouchable(model):
+        return StripResult(model, (Step("training information", 0, 0, f"{why_not}; nothing was changed"),))
     draft = Draft(model)
     guard = Guard.of(draft)
     started = size = draft.size()

@@ -87,6 +87,13 @@ def test_weights_of_inner_graphs_and_their_readers_at_any_depth():
     assert [(site.name, site.role, len(site.readers)) for site in found] == [("w", "matmul", 2), ("v", "matmul", 1)]
 
 
+def test_a_model_with_training_information_has_none():
+    made = model([node("MatMul", ["x", "w"], ["y"])], weights=[tensor("w", RNG.random((64, 32)))])
+    assert len(find_sites(Draft(made))) == 1
+    made.training_info.add().algorithm.CopyFrom(graph([node("Neg", ["w"], ["g"])], [], [value("g")]))
+    assert find_sites(Draft(made)) == ()
+
+
 def test_what_is_no_site():
     mul = [node("Mul", ["x", "w"], ["y"])]
     assert not sites(mul, (31, 33)), "too small"

@@ -1,5 +1,6 @@
 """What encoding could give, said before it is tried: beside what it then gives."""
 
+import numpy as np
 import onnx
 import pytest
 
@@ -9,6 +10,7 @@ from coldpress.inspect import inspect_model
 from coldpress.shrink.draft import Draft
 from coldpress.shrink.strip import FINISHING, strip
 from tests.support import models
+from tests.support.graphs import graph, model, node, tensor, value
 
 
 @pytest.mark.models
@@ -41,6 +43,16 @@ def test_where_nothing_can_be_gained_it_says_why(name, words):
     gains = inspect_model(models.fetch(name)).gains
     assert words in gains.why_none
     assert all(gain.saved < 0.02 * models.fetch(name).stat().st_size for gain in gains.families)
+
+
+def test_a_model_with_training_information_stays_as_it_is(tmp_path):
+    weight = tensor("w", np.ones((64, 64)))
+    made = model([node("MatMul", ["x", "w"], ["y"])], [value("x", ["N", 64])], [value("y", ["N", 64])], [weight])
+    made.training_info.add().algorithm.CopyFrom(graph([node("Neg", ["w"], ["g"])], [], [value("g", (64, 64))]))
+    onnx.save(made, tmp_path / "model.onnx")
+    gains = inspect_model(tmp_path / "model.onnx").gains
+    assert gains.families == ()
+    assert gains.why_none.startswith("It stays as it is: the model carries training information")
 
 
 @pytest.mark.models

@@ -15,7 +15,7 @@ from coldpress.search.shrinker import shrink
 from coldpress.search.task import make_task
 from coldpress.shrink.lossless import strip_exactly
 from coldpress_runtime.library import find_library
-from tests.support.graphs import model, node, tensor, value
+from tests.support.graphs import graph, model, node, tensor, value
 
 ELSEWHERE = "x86_64" if platform.machine() in {"arm64", "aarch64"} else "arm64"
 ROWS = np.random.default_rng(1).normal(size=(40, 64)).astype(np.float32)
@@ -116,6 +116,27 @@ def test_the_search_goes_on_from_the_original_where_the_stripped_model_is_refuse
 def test_an_original_over_the_budget_is_not_judged(run):
     with pytest.raises(ShrinkError, match="the smallest tried is strip with"):
         run(library=find_library(), spoil=wrong, **{"shrink.allow": ["strip"], "shrink.max_bytes": 100})
+
+
+def trained():
+    """The perceptron, with training information that names one of its weights."""
+    proto = perceptron()
+    proto.training_info.add().algorithm.CopyFrom(graph([node("Neg", ["A"], ["g"])], [], [value("g", (64, 256))]))
+    return proto
+
+
+@pytest.mark.parametrize("allow", [["strip", "int8-storage"], ["int8-storage"]], ids=["strip", "no strip"])
+@pytest.mark.parametrize("samples", [True, False], ids=["samples", "unmeasured"])
+def test_a_model_with_training_information_stays_as_it_is_and_the_reason_is_said(run, tmp_path, allow, samples):
+    settings = {"shrink.allow": allow, "shrink.allow_unmeasured": True}
+    shrunk = run(trained(), library=find_library(), samples=samples, **settings)
+    assert shrunk.record["recipe"] == []
+    assert len(shrunk.record["candidates"]) == 1
+    assert shrunk.path.read_bytes() == (tmp_path / "model.onnx").read_bytes()
+    assert shrunk.notes[0] == (
+        "Nothing was encoded: the model carries training information, which names values of its graph."
+    )
+    assert [note.partition(":")[0] for note in shrunk.notes[1:]] == ["Strip was left out"] * ("strip" in allow)
 
 
 def deep(layers=8):
