@@ -1,20 +1,28 @@
-"""The report document of a shrink, and of the pack around it."""
+"""The report document of a shrink, and of the pack around it.
 
-from collections.abc import Mapping
+The gate times the original beside every candidate, in turn. What is said of the original is what it took beside the
+model that ships, so that both felt the same machine.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coldpress import __version__
 from coldpress.bundle.wheels import sha256_of
+from coldpress.gate.verdict import Figures, Verdict
 from coldpress.model.files import model_bytes, read_model
 from coldpress.report.weights import weight_rows
 from coldpress.search.account import Shrunk
 from coldpress.search.task import Task
+from coldpress.search.vocabulary_step import TRIMMED
 
 if TYPE_CHECKING:
     from coldpress.fit.verdict import Fit
 
 __all__ = ["assemble"]
+
+_COSTS = ("zip_bytes", "cold_ms", "first_ms", "warm_ms", "peak_mb")
 
 
 def assemble(
@@ -35,11 +43,14 @@ def assemble(
         task: What was asked.
         shrunk: What came of it.
         fit: Of the bundle, if there is one.
-        steps: Of a cold start, in ms, in their order, if it was measured.
+        steps: Of a cold start of the bundle, in ms, in their order, if it was measured; that of a bundle with the
+            original never is.
         notes: Further ones.
     """
     candidates = list(shrunk.record["candidates"])
     samples = shrunk.record["samples"]
+    chosen = next((candidate["verdict"] for candidate in candidates if candidate["chosen"]), None)
+    original = _original(model, candidates, trimmed=TRIMMED in shrunk.record["recipe"])
     return {
         "coldpress": __version__,
         "title": title,
@@ -51,12 +62,13 @@ def assemble(
             "max_peak_mb": task.max_peak_mb,
         },
         "samples": {**samples, "metric": shrunk.quality["metric"]},
-        "candidates": [_original(model, shrunk), *candidates],
+        "candidates": [original, *candidates],
         "tensors": {"before": weight_rows(read_model(model)), "after": list(shrunk.weights)},
         "bundle": None
         if fit is None
         else {"files": [{"path": e.path, "bytes": e.bytes, "kind": e.kind} for e in fit.sizes.entries]},
-        "cold_start": None if not steps else {"steps": dict(steps), "original": None},
+        "cold_start": None if not steps else {"steps": dict(steps), "original": None, "clock": "wall"},
+        "model_start": _model_start(chosen, original["verdict"], task.threads),
         "fit": []
         if fit is None
         else [{"target": fit.target, "verdict": fit.verdict, "limits": [use.to_json() for use in fit.uses]}],
@@ -64,18 +76,66 @@ def assemble(
     }
 
 
-def _original(model: Path, shrunk: Shrunk) -> dict[str, Any]:
-    quality = shrunk.quality
+def _original(model: Path, candidates: Sequence[Mapping[str, Any]], *, trimmed: bool) -> dict[str, Any]:
+    """Return the original as a candidate, whose verdict is what the gate found of it: it is held against itself.
+
+    Of a ``trimmed`` model costs are left out: what the gate timed had lost words already.
+    """
+    size = model_bytes(model)
+    verdict = None
+    if judged := _beside(candidates):
+        costs = {} if trimmed else {name: judged[f"original_{name}"] for name in _COSTS}
+        known = judged["original"] is not None
+        figures = Figures(bytes=size, **costs)
+        verdict = Verdict(
+            metric=judged["metric"],
+            original=judged["original"],
+            shrunk=judged["original"],
+            drop=0.0 if known else None,
+            drop_bound=0.0 if known else None,
+            samples=judged["samples"],
+            identical=True,
+            slowdown=None if figures.warm_ms is None else 1.0,
+            figures=figures,
+            original_figures=figures,
+        ).to_json()
     return {
         "name": "original",
         "recipe": [],
-        "bytes": model_bytes(model),
-        "zip_bytes": quality.get("original_zip_bytes"),
+        "bytes": size,
+        "zip_bytes": verdict and verdict["zip_bytes"],
         "loss": 0.0,
         "chosen": False,
         "accepted": True,
         "why_not": "",
         "seconds": 0.0,
         "encodings": {},
-        "verdict": None,
+        "verdict": verdict,
     }
+
+
+def _beside(candidates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the verdict to take the original's figures from: of the model that ships, else of the first timed one."""
+    judged = [c["verdict"] for c in sorted(candidates, key=lambda c: not c["chosen"]) if c["verdict"]]
+    timed = (verdict for verdict in judged if verdict["original_warm_ms"] is not None)
+    return next(timed, judged[0] if judged else None)
+
+
+def _model_start(
+    chosen: Mapping[str, Any] | None, original: Mapping[str, Any] | None, threads: int
+) -> dict[str, Any] | None:
+    """Return the start of the model that ships, without a bundle around it, and of the original; None if not timed.
+
+    With one thread the gate counts the processor's time, with more the clock's, see ``coldpress.gate.run.Engine``.
+    """
+    steps = _start_steps(chosen)
+    if steps is None:
+        return None
+    return {"steps": steps, "original": _start_steps(original), "clock": "processor" if threads == 1 else "wall"}
+
+
+def _start_steps(verdict: Mapping[str, Any] | None) -> dict[str, float] | None:
+    if verdict is None or verdict["cold_ms"] is None or verdict["first_ms"] is None:
+        return None
+    first = verdict["first_ms"]
+    return {"engine_and_model_ms": max(0.0, verdict["cold_ms"] - first), "first_answer_ms": first}

@@ -4,12 +4,11 @@ Keys that no record has are kept in ``report.json`` and not looked at. A number 
 not measured.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coldpress.errors import TemplateError
+from coldpress.report.parts import Part
 
 __all__ = [
     "Candidate",
@@ -24,8 +23,6 @@ __all__ = [
     "Verdict",
     "read_document",
 ]
-
-_REQUIRED: Any = object()
 
 
 @dataclass(frozen=True)
@@ -122,10 +119,14 @@ class File:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """Milliseconds by step, in the order they happen; ``original`` the same with the original model."""
+    """Milliseconds by step, in the order they happen; ``original`` the same with the original model, if measured.
+
+    ``clock`` is whose time it is: ``wall`` or, where other processes are not to count, ``processor``.
+    """
 
     steps: Mapping[str, float]
     original: Mapping[str, float] | None
+    clock: str
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report; the first candidate is the original."""
+    """A whole report; the first candidate is the original.
+
+    ``cold_start`` is of the finished bundle, ``model_start`` of the model alone, as the gate times it.
+    """
 
     coldpress: str
     title: str
@@ -171,8 +175,14 @@ class Document:
     after: tuple[Tensor, ...]
     files: tuple[File, ...] | None
     cold_start: ColdStart | None
+    model_start: ColdStart | None
     fit: tuple[Fit, ...]
     notes: tuple[str, ...]
+
+    @property
+    def original(self) -> Candidate | None:
+        """The original, None where nothing was tried."""
+        return next((candidate for candidate in self.candidates if candidate.original), None)
 
     @property
     def chosen(self) -> Candidate | None:
@@ -186,9 +196,9 @@ def read_document(document: Mapping[str, Any]) -> Document:
     Raises:
         TemplateError: A value is missing, or is not what the page can show; the message says where.
     """
-    top = _Part(document, "the report")
+    top = Part(document, "the report")
     model, limits, samples = top.part("model"), top.part("limits"), top.part("samples")
-    tensors, bundle, cold = top.part("tensors"), top.maybe("bundle"), top.maybe("cold_start")
+    tensors, bundle = top.part("tensors"), top.maybe("bundle")
     return Document(
         coldpress=top.text("coldpress", ""),
         title=top.text("title"),
@@ -213,7 +223,8 @@ def read_document(document: Mapping[str, Any]) -> Document:
         files=None
         if bundle is None
         else tuple(File(f.text("path"), f.count("bytes"), f.text("kind", "other")) for f in bundle.parts("files")),
-        cold_start=None if cold is None else ColdStart(cold.numbers("steps"), cold.numbers("original", None)),
+        cold_start=_start(top.maybe("cold_start")),
+        model_start=_start(top.maybe("model_start")),
         fit=tuple(
             Fit(fit.text("target"), fit.text("verdict"), tuple(map(_use, fit.parts("limits"))))
             for fit in top.parts("fit")
@@ -222,7 +233,7 @@ def read_document(document: Mapping[str, Any]) -> Document:
     )
 
 
-def _candidate(part: "_Part", original: bool) -> Candidate:
+def _candidate(part: Part, original: bool) -> Candidate:
     encodings, verdict = part.maybe("encodings"), part.maybe("verdict")
     counted = {name: encodings.part(name) for name in sorted(encodings.value)} if encodings else {}
     return Candidate(
@@ -244,7 +255,7 @@ def _candidate(part: "_Part", original: bool) -> Candidate:
 _FIGURES = ("bytes", "zip_bytes", "cold_ms", "first_ms", "warm_ms", "peak_mb")
 
 
-def _verdict(part: "_Part") -> Verdict:
+def _verdict(part: Part) -> Verdict:
     return Verdict(
         verdict=part.text("verdict"),
         metric=part.text("metric", ""),
@@ -270,11 +281,17 @@ def _verdict(part: "_Part") -> Verdict:
     )
 
 
-def _tensor(part: "_Part") -> Tensor:
+def _start(part: Part | None) -> ColdStart | None:
+    if part is None:
+        return None
+    return ColdStart(part.numbers("steps"), part.numbers("original", None), part.text("clock", "wall"))
+
+
+def _tensor(part: Part) -> Tensor:
     return Tensor(part.text("name"), part.count("bytes"), part.text("dtype", ""), part.text("op", ""))
 
 
-def _use(part: "_Part") -> Use:
+def _use(part: Part) -> Use:
     return Use(
         part.text("name"),
         part.text("what", ""),
@@ -282,69 +299,3 @@ def _use(part: "_Part") -> Use:
         part.number("used", None),
         part.flag("soft", False),
     )
-
-
-class _Part:
-    """An object of the document and where it is; each method reads one key and says what else was there."""
-
-    def __init__(self, value: Any, where: str) -> None:
-        if not isinstance(value, Mapping):
-            raise TemplateError(f"{where} is {_kind(value)}, expected an object: build the document again.")
-        self.value, self._where = value, where
-
-    def _read(self, key: str, default: Any, kinds: tuple[type, ...], expected: str) -> Any:
-        value = self.value.get(key)
-        if value is None and default is not _REQUIRED:
-            return default
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            found = "missing" if key not in self.value else _kind(value)
-            raise TemplateError(f'"{key}" of {self._where} is {found}, expected {expected}: build the document again.')
-        return value
-
-    def text(self, key: str, default: Any = _REQUIRED) -> Any:
-        return self._read(key, default, (str,), "a text")
-
-    def flag(self, key: str, default: Any = _REQUIRED) -> Any:
-        return self._read(key, default, (bool,), "true or false")
-
-    def number(self, key: str, default: Any = _REQUIRED) -> Any:
-        value = self._read(key, default, (int, float), "a number")
-        if value is not None and not math.isfinite(value):
-            if default is _REQUIRED:
-                raise TemplateError(
-                    f'"{key}" of {self._where} is {value}, expected a finite number: build the document again.'
-                )
-            return default
-        return value
-
-    def count(self, key: str, default: Any = _REQUIRED) -> Any:
-        value = self._read(key, default, (int,), "a whole number")
-        if value is not None and value < 0:
-            raise TemplateError(f'"{key}" of {self._where} is {value}, expected 0 or more: build the document again.')
-        return value
-
-    def part(self, key: str) -> "_Part":
-        return _Part(self.value.get(key), f'"{key}" of {self._where}')
-
-    def maybe(self, key: str) -> "_Part | None":
-        return None if self.value.get(key) is None else self.part(key)
-
-    def parts(self, key: str) -> "list[_Part]":
-        values: Sequence[Any] = self._read(key, (), (list, tuple), "a list")
-        return [_Part(value, f'"{key}"[{number}] of {self._where}') for number, value in enumerate(values)]
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        values = tuple(self._read(key, (), (list, tuple), "a list"))
-        if not all(isinstance(value, str) for value in values):
-            raise TemplateError(f'"{key}" of {self._where} holds more than texts: build the document again.')
-        return values
-
-    def numbers(self, key: str, default: Any = _REQUIRED) -> Any:
-        if default is not _REQUIRED and self.value.get(key) is None:
-            return default
-        inner = self.part(key)
-        return {name: value for name in inner.value if (value := inner.number(name, None)) is not None}
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else f"a {type(value).__name__}"
