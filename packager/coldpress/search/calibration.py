@@ -52,14 +52,16 @@ class Calibration:
         self._losses: dict[int, OutputLoss] = {}
         self._has_metric = samples.labels is not None or not metric.needs_labels
 
-    def answers(self, model: ModelProto, count: int | None = None) -> list[Mapping[str, Any]]:
-        """Return the model's answers to the first ``count`` requests, all when None.
+    def answers(self, model: ModelProto | Path, count: int | None = None) -> list[Mapping[str, Any]]:
+        """Return the answers of a model, or of the file that holds it, to the first ``count`` requests, all when None.
 
         Raises:
             ModelError, SamplesError: It does not open or run.
         """
-        write_model(model, self._file)
-        opened = Reference(self._file, threads=self._threads)
+        path = model if isinstance(model, Path) else self._file
+        if not isinstance(model, Path):
+            write_model(model, path)
+        opened = Reference(path, threads=self._threads)
         return list(answers(opened.run, self.samples if count is None else self.samples.head(count)))
 
     def grams(self, model: ModelProto, sites: Iterable[Site]) -> dict[str, np.ndarray]:
@@ -67,8 +69,8 @@ class Calibration:
         write_model(model, self._file)
         return input_grams(self._file, self.samples.requests, sites, threads=self._threads)
 
-    def loss(self, model: ModelProto, count: int | None = None) -> float:
-        """Return the loss of a model's answers; infinite when it does not open or run."""
+    def loss(self, model: ModelProto | Path, count: int | None = None) -> float:
+        """Return the loss of the answers of a model, or of its file; infinite when it does not open or run."""
         try:
             return self.loss_of(self.answers(model, count))
         except (ModelError, SamplesError):

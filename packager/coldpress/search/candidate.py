@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coldpress.gate.gate import Verdict
+from onnx import ModelProto
 
-__all__ = ["Candidate"]
+from coldpress.gate.gate import Verdict
+from coldpress.model.files import model_bytes, write_model
+from coldpress.report.weights import weight_rows
+from coldpress.shrink.strip import FINISHING, strip
+
+__all__ = ["Candidate", "candidate_of", "write_candidate"]
 
 
 @dataclass(frozen=True)
@@ -62,3 +67,14 @@ class Candidate:
             "encodings": {name: dict(counts) for name, counts in self.encodings.items()},
             "verdict": self.verdict.to_json() if self.verdict else None,
         }
+
+
+def candidate_of(path: Path, model: ModelProto, name: str, recipe: tuple[str, ...]) -> Candidate:
+    """Return the candidate that the file ``path`` is, not judged yet; ``model`` holds it by names that people know."""
+    return Candidate(name, recipe, path, model_bytes(path), weights=weight_rows(model))
+
+
+def write_candidate(path: Path, model: ModelProto, name: str, recipe: tuple[str, ...]) -> Candidate:
+    """Write ``model`` as it would ship, after the passes that hide what its weights are, and return the candidate."""
+    write_model(strip(model, FINISHING).model, path)
+    return candidate_of(path, model, name, recipe)

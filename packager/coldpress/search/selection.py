@@ -1,10 +1,12 @@
-"""Which of the candidates that passed to ship."""
+"""Which of the candidates that passed to ship, and what is said where none did."""
 
 from collections.abc import Sequence
+from typing import NoReturn
 
+from coldpress.errors import ShrinkError
 from coldpress.search.candidate import Candidate
 
-__all__ = ["best", "nearest"]
+__all__ = ["best", "nearest", "refuse"]
 
 NEAR = 1.15
 """Models within this factor of the smallest are as small: the faster one wins, then the one with less memory."""
@@ -62,6 +64,28 @@ def nearest(candidates: Sequence[Candidate], max_bytes: int) -> Candidate | None
         and all(check.verdict == "pass" for check in candidate.verdict.checks if check.name != "bytes")
     ]
     return min(right, key=lambda candidate: candidate.bytes, default=None)
+
+
+def refuse(candidates: Sequence[Candidate], max_bytes: int | None, early: str = "") -> NoReturn:
+    """Say what comes nearest, when nothing is both right and within the limits; ``early`` is why the search ended.
+
+    Raises:
+        ShrinkError: Always.
+    """
+    if max_bytes is None:
+        last = candidates[-1]
+        raise ShrinkError(
+            f"No model is within all limits; {last.name} was tried last, and refused: {last.why_not} {early}".rstrip()
+        )
+    if (close := nearest(candidates, max_bytes)) is not None:
+        advice = (
+            f"the nearest tried that is right is {close.name} with {close.bytes:,} bytes: allow that, or a larger drop."
+        )
+    else:
+        smallest = min(candidates, key=lambda candidate: candidate.bytes)
+        why_not = f": {smallest.why_not}" if smallest.why_not else "; --samples lets more be tried."
+        advice = f"the smallest tried is {smallest.name} with {smallest.bytes:,} bytes{why_not}"
+    raise ShrinkError(f"No model of at most {max_bytes:,} bytes is still right; {advice} {early}".rstrip())
 
 
 def _warm_ms(candidate: Candidate) -> float:

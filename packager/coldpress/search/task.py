@@ -5,6 +5,7 @@ from pathlib import Path
 
 from coldpress.config import Config, Source
 from coldpress.errors import ConfigError
+from coldpress.gate.verdict import Limits
 from coldpress.samples.options import SamplesOptions
 
 __all__ = ["Task", "make_task"]
@@ -47,6 +48,11 @@ class Task:
     token_ids: str | None
     threads: int
     architecture: str
+
+    @property
+    def limits(self) -> Limits:
+        """What the gate allows."""
+        return Limits(self.max_drop, self.max_slowdown, self.max_bytes, self.max_peak_mb)
 
     @property
     def lossy(self) -> bool:

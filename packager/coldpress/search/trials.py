@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnx import ModelProto
@@ -11,14 +11,12 @@ from onnx import ModelProto
 from coldpress.bundle.wheels import sha256_of
 from coldpress.errors import ModelError, SamplesError
 from coldpress.gate.gate import Gate
-from coldpress.model.files import model_bytes, model_files, write_model
-from coldpress.report.weights import weight_rows
+from coldpress.model.files import model_files
 from coldpress.search.calibration import Calibration
-from coldpress.search.candidate import Candidate
+from coldpress.search.candidate import Candidate, candidate_of, write_candidate
 from coldpress.search.clock import Clock
 from coldpress.search.styles import families_of
 from coldpress.search.workbench import KEEP, Workbench
-from coldpress.shrink.strip import FINISHING, strip
 
 __all__ = ["Base", "Trials"]
 
@@ -63,59 +61,39 @@ class Trials:
         self._seen: dict[tuple[str, ...], Candidate] = {}
 
     def judge(self, base: Base, name: str, choice: Mapping[str, str]) -> Candidate:
-        """Build the candidate that ``choice`` (encoding by site) makes of ``base`` and bring it before the gate."""
+        """Build the candidate that ``choice`` (encoding by site) makes of ``base`` and bring it before the gate.
+
+        Of one recipe, the same bytes are judged once.
+        """
         self._clock.check()
         self._tell(f"{name}: build")
         started = time.monotonic()
-        model = base.bench.build(choice)
-        recipe = (*base.recipe, *families_of(choice))
-        counts = encoding_counts(base.bench, choice)
-        return self.judge_model(model, name, recipe, counts, started)
-
-    def judge_model(
-        self,
-        model: ModelProto,
-        name: str,
-        recipe: tuple[str, ...],
-        encodings: Mapping[str, Mapping[str, int]],
-        started: float,
-    ) -> Candidate:
-        """Write a model and bring it before the gate; of one recipe, the same bytes are judged once."""
         earlier = sum(candidate.name.partition(" ")[0] == name for candidate in self.candidates)
         name = f"{name} ({earlier + 1})" if earlier else name
         path = self._work / f"{len(self.candidates)}.onnx"
-        write_model(strip(model, FINISHING).model, path)
-        content = (*recipe, *(sha256_of(file) for file in model_files(path)))
+        made = write_candidate(path, base.bench.build(choice), name, (*base.recipe, *families_of(choice)))
+        content = (*made.recipe, *(sha256_of(file) for file in model_files(path)))
         if content not in self._seen:
-            self._seen[content] = self._judge(path, model, name, recipe, encodings, started)
+            made = replace(made, encodings=encoding_counts(base.bench, choice))
+            self._seen[content] = self._judge(made, started)
         return self._seen[content]
 
     def judge_file(self, path: Path, model: ModelProto, name: str, recipe: tuple[str, ...]) -> Candidate:
         """Bring a file that is there already before the gate; ``model`` is what it holds."""
-        return self._judge(path, model, name, recipe, {}, time.monotonic())
+        return self._judge(candidate_of(path, model, name, recipe), time.monotonic())
 
-    def _judge(
-        self,
-        path: Path,
-        model: ModelProto,
-        name: str,
-        recipe: tuple[str, ...],
-        encodings: Mapping[str, Mapping[str, int]],
-        started: float,
-    ) -> Candidate:
-        """Judge the file ``path``; ``model`` is what it holds, by names that people know."""
-        size = model_bytes(path)
-        rows = weight_rows(model)
-        loss = self._calibration.loss(model) if self._calibration else 0.0
-        self._tell(f"{name}, {size / 1e6:.2f} MB: gate")
+    def _judge(self, made: Candidate, started: float) -> Candidate:
+        """Measure and judge the very file that would ship."""
+        loss = self._calibration.loss(made.path) if self._calibration else 0.0
+        self._tell(f"{made.name}, {made.bytes / 1e6:.2f} MB: gate")
         verdict, why_not = None, ""
         try:
-            verdict = self._gate.judge(path)
+            verdict = self._gate.judge(made.path)
             why_not = verdict.why_not
         except (ModelError, SamplesError) as error:
             why_not = str(error)
         seconds = time.monotonic() - started
-        candidate = Candidate(name, recipe, path, size, loss, encodings, rows, verdict, why_not, seconds)
+        candidate = replace(made, loss=loss, verdict=verdict, why_not=why_not, seconds=seconds)
         self.candidates.append(candidate)
         return candidate
 

@@ -5,7 +5,10 @@ import onnx
 import pytest
 
 from coldpress.gate.gate import Limits
+from coldpress.gate.metrics import resolve_metric
+from coldpress.reference import Reference
 from coldpress.samples.sample_set import SampleSet
+from coldpress.search.calibration import Calibration
 from coldpress.search.clock import Clock, OutOfTimeError
 from coldpress.search.trials import Base, Trials, encoding_counts
 from coldpress.search.workbench import KEEP, Workbench
@@ -27,9 +30,9 @@ CHOICE = {"W": "int8-storage"}
 def trials(tmp_path):
     onnx.save(LINEAR, tmp_path / "model.onnx")
 
-    def make(seconds=100, metric="cosine"):
+    def make(seconds=100, metric="cosine", steer=None):
         gate = gate_of(tmp_path / "model.onnx", SAMPLES, metric, Limits(max_slowdown=1000))
-        return Trials(gate, None, Clock(seconds), tmp_path, lambda _: None)
+        return Trials(gate, steer, Clock(seconds), tmp_path, lambda _: None)
 
     return make
 
@@ -45,6 +48,32 @@ def test_a_candidate_says_what_it_is_made_of_and_what_the_gate_found(trials, bas
     assert candidate.bytes == candidate.path.stat().st_size < 0.35 * 64 * 128 * 4
     assert candidate.passed, candidate.why_not
     assert candidate.encodings["int8-storage"]["tensors"] == 1
+
+
+@pytest.fixture
+def steer(tmp_path, trials):
+    work = tmp_path / "steer"
+    work.mkdir()
+    return Calibration(Reference(tmp_path / "model.onnx"), SAMPLES, resolve_metric("cosine", labelled=False), work, 1)
+
+
+def test_the_loss_is_measured_on_the_file_that_would_ship(trials, base, steer):
+    candidate = trials(steer=steer).judge(base, "small", CHOICE)
+    assert 0 < candidate.loss < 1e-3
+    assert candidate.loss == steer.loss(candidate.path) == steer.loss(onnx.load(candidate.path))
+
+
+def test_a_file_that_is_there_already_is_judged_as_it_is(trials, tmp_path, steer):
+    candidate = trials(steer=steer).judge_file(tmp_path / "model.onnx", LINEAR, "strip", ())
+    assert (candidate.path, candidate.loss, candidate.passed) == (tmp_path / "model.onnx", 0, True)
+
+
+def test_a_file_that_does_not_open_has_no_loss_and_stops_nothing(trials, tmp_path, steer):
+    (tmp_path / "odd.onnx").write_bytes(model([node("Nothing", ["x"], ["y"])]).SerializeToString())
+    candidate = trials(steer=steer).judge_file(tmp_path / "odd.onnx", LINEAR, "odd", ())
+    assert candidate.loss == float("inf")
+    assert not candidate.passed
+    assert candidate.why_not
 
 
 def test_a_choice_is_judged_once_whatever_it_is_called(trials, base):
