@@ -10,16 +10,16 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from coldpress.bundle.archive import Archive, write_zip
 from coldpress.bundle.swap import fresh_file
 from coldpress.bundle.tree import Tree, TreePlan, build_tree
 from coldpress.bundle.verify import Verification, verify
-from coldpress.bundle.wheels import Engine, Wheel, engine_library, lock_text, resolve
+from coldpress.bundle.wheels import Engine, Wheel, lock_text, resolve
 from coldpress.cache import cache_dir
 from coldpress.console import progress
-from coldpress.fit.limits import provider
+from coldpress.fit.limits import Limit, provider
 from coldpress.fit.sizes import measure_sizes
 from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms.choose import GROWTH_BYTES, Choice, choose_form
@@ -30,19 +30,13 @@ from coldpress.plan import Plan
 from coldpress.publish import publish
 from coldpress.reference import Reference
 from coldpress.report.assemble import assemble
+from coldpress.samples.sample_set import SampleSet
 from coldpress.samples.warmup import warmup_record
 from coldpress.search.account import Shrunk
-from coldpress.search.inputs import read_inputs
-from coldpress.search.shrinker import shrink
-from coldpress.search.vocabulary_step import trim_inputs
-from coldpress.shrink.lossless import strip_exactly
+from coldpress.search.shrink_file import ShrunkFile, shrink_file
 from coldpress_runtime.manifest import Manifest
 
 __all__ = ["Packed", "execute"]
-
-
-WORTH_BYTES = 1_000_000
-"""Weights are encoded where that saves at least so much: beside the runtime's 30 MB, less shows in no start."""
 
 
 @dataclass(frozen=True)
@@ -105,88 +99,118 @@ def execute(plan: Plan) -> Packed:
 
 
 def _build(plan: Plan, work: Path) -> Packed:
-    inputs = trim_inputs(plan.shrink, read_inputs(plan.shrink, plan.model), work)
-    reference, samples = inputs.reference, inputs.samples
-    wanted = "strip" in plan.shrink.passes
-    stripped = strip_exactly(inputs.path, inputs.model, reference, samples, work / "stripped.onnx", wanted=wanted)
-    with progress(f"get ONNX Runtime for {plan.architecture}"):
-        engine = engine_library(plan.python, plan.architecture, cache_dir("wheels"))
-    shrunk = shrink(
-        plan.shrink,
-        inputs,
-        stripped,
-        engine,
-        work,
-        worth_bytes=WORTH_BYTES,
-        beside_bytes=engine.path.stat().st_size,
+    """Make everything in ``work``: nothing outside it is written but caches."""
+    found = shrink_file(plan.shrink, plan.model, plan.python, work, bundled=True)
+    yardstick = found.inputs.reference if found.shrunk.exact else Reference(found.shrunk.path)
+    packages = _packages(plan)
+    choice = _choose_form(plan, found, yardstick, work / "forms")
+    tree_plan = _tree_plan(plan, found, packages, choice)
+    bundle = _bundle(plan, tree_plan, yardstick, found.inputs.samples, work)
+    notes = _notes(found, choice, bundle.tree)
+    steps = bundle.verification.steps if bundle.verification else None
+    report = assemble(plan.name, plan.model, plan.shrink, found.shrunk, fit=bundle.fit, steps=steps, notes=notes)
+    return Packed(
+        plan,
+        bundle.archive,
+        bundle.fit,
+        found.shrunk,
+        choice,
+        bundle.verification,
+        bundle.tree,
+        notes,
+        report,
+        found.inputs.tokenizer,
     )
-    yardstick = reference if shrunk.exact else Reference(shrunk.path)
-    packages: tuple[Wheel, ...] = ()
-    if plan.requirements:
-        with progress("resolve what the hooks import"):
-            packages = _packages(plan)
-    warmup, warmup_files = warmup_record(reference, samples)
-    limits = provider(plan.target, snapstart=plan.aws.snapstart).limits
-    hopeless = model_bytes(shrunk.path) > limits["unzipped_bytes"].limit
+
+
+def _choose_form(plan: Plan, found: ShrunkFile, yardstick: Reference, work: Path) -> Choice:
+    """Measure in which form the model starts soonest; one that alone is over the limit is not worth the time."""
+    shrunk = found.shrunk
+    hopeless = model_bytes(shrunk.path) > _limits(plan)["unzipped_bytes"].limit
     with progress("measure in which form the model starts soonest"):
         choice = choose_form(
             shrunk.path,
             yardstick,
-            samples,
-            engine=engine,
+            found.inputs.samples,
+            engine=found.engine,
             architecture=plan.architecture,
             threads=plan.threads,
-            work=work / "forms",
+            work=work,
             wanted=plan.form or ("onnx" if hopeless else None),
             growth_bytes=GROWTH_BYTES if shrunk.exact else 0,
         )
     if hopeless and plan.form is None:
         choice = dataclasses.replace(choice, note="The model alone is over the limit: no other form was tried.")
-    tree_plan = TreePlan(
+    return choice
+
+
+def _tree_plan(plan: Plan, found: ShrunkFile, packages: tuple[Wheel, ...], choice: Choice) -> TreePlan:
+    warmup, warmup_files = warmup_record(found.inputs.reference, found.inputs.samples)
+    return TreePlan(
         target=plan.target,
         python=plan.python,
-        manifest=_manifest(plan, engine, choice, warmup, limits["request_bytes"].limit),
-        engine=engine,
+        manifest=_manifest(plan, found.engine, choice, warmup),
+        engine=found.engine,
         files={**choice.files, **warmup_files},
         hooks=plan.hooks,
         packages=packages,
         interpreter=find_interpreter(plan.python),
     )
+
+
+class _Bundle(NamedTuple):
+    tree: Tree
+    fit: Fit
+    archive: Archive | None = None
+    verification: Verification | None = None
+
+
+def _bundle(plan: Plan, tree_plan: TreePlan, yardstick: Reference, samples: SampleSet, work: Path) -> _Bundle:
+    """Build the folder and, if it fits, zip it and start the zip; what does not fit is not compressed first."""
     with progress("build the bundle"):
         tree = build_tree(tree_plan, work / "function")
-    fit = _fit(plan, tree.folder)  # before compressing what may be gigabytes too much
-    archive = verification = None
-    if fit.verdict == "fits":
-        with progress("zip it"):
-            archive = write_zip(tree.folder, work / "function.zip")
-        with progress("start the zip in an empty environment and compare its answers"):
-            verified = verify(tree_plan, tree, archive, yardstick, samples)
-        tree, archive, verification = verified.tree, verified.archive, verified.verification
-        fit = _fit(plan, archive.path)
-    notes = [*samples.assumed, *shrunk.notes, choice.note]
-    if locales := foreign_locales(inputs.model):
+    fit = _fit(plan, tree.folder)
+    if fit.verdict != "fits":
+        return _Bundle(tree, fit)
+    with progress("zip it"):
+        archive = write_zip(tree.folder, work / "function.zip")
+    with progress("start the zip in an empty environment and compare its answers"):
+        verified = verify(tree_plan, tree, archive, yardstick, samples)
+    return _Bundle(verified.tree, _fit(plan, verified.archive.path), verified.archive, verified.verification)
+
+
+def _notes(found: ShrunkFile, choice: Choice, tree: Tree) -> tuple[str, ...]:
+    notes = [*found.inputs.samples.assumed, *found.shrunk.notes, choice.note]
+    if locales := foreign_locales(found.inputs.model):
         notes.append(
             f"The model needs the locale {', '.join(locales)}, which was there for the verification and which the "
             "function's system may lack: set the attribute `locale` of its StringNormalizer nodes to C.UTF-8."
         )
     if tree.bytecode.interpreter is None:
         notes.append(tree.bytecode.note)
-    told = tuple(filter(None, notes))
-    steps = verification.steps if verification else None
-    report = assemble(plan.name, plan.model, plan.shrink, shrunk, fit=fit, steps=steps, notes=told)
-    return Packed(plan, archive, fit, shrunk, choice, verification, tree, told, report, inputs.tokenizer)
+    return tuple(filter(None, notes))
 
 
 def _packages(plan: Plan) -> tuple[Wheel, ...]:
-    """Resolve once, and take the very same files from then on: a newer release must not change a bundle unasked."""
+    """Resolve what the hooks import, once; the very same files are taken from then on.
+
+    A newer release must not change a bundle unasked.
+    """
+    if not plan.requirements:
+        return ()
     wanted = "\n".join((*sorted(plan.requirements), plan.python, plan.architecture))
     lock = cache_dir("locks") / f"{hashlib.sha256(wanted.encode()).hexdigest()}.txt"
     text = lock.read_text() if lock.is_file() else None
-    packages = resolve(plan.requirements, plan.python, plan.architecture, cache_dir("wheels"), text)
+    with progress("resolve what the hooks import"):
+        packages = resolve(plan.requirements, plan.python, plan.architecture, cache_dir("wheels"), text)
     if text is None:
         with fresh_file(lock) as new:
             new.write_text(lock_text(packages))
     return packages
+
+
+def _limits(plan: Plan) -> Mapping[str, Limit]:
+    return provider(plan.target, snapstart=plan.aws.snapstart).limits
 
 
 def _fit(plan: Plan, bundle: Path) -> Fit:
@@ -201,10 +225,9 @@ def _fit(plan: Plan, bundle: Path) -> Fit:
     )
 
 
-def _manifest(
-    plan: Plan, engine: Engine, choice: Choice, warmup: Mapping[str, Any], payload_bytes: int
-) -> dict[str, Any]:
+def _manifest(plan: Plan, engine: Engine, choice: Choice, warmup: Mapping[str, Any]) -> dict[str, Any]:
     """Make ``coldpress.json`` and read it as the runtime will, so that what cannot work is found here."""
+    payload_bytes = _limits(plan)["request_bytes"].limit
     document = {
         "format": 1,
         "name": plan.name,

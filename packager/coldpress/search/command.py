@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coldpress.bundle.swap import fresh_file
-from coldpress.bundle.wheels import engine_library
-from coldpress.cache import cache_dir
 from coldpress.config import Config
 from coldpress.console import progress
 from coldpress.errors import ConfigError
@@ -15,11 +13,8 @@ from coldpress.model.files import model_files, read_model, write_model
 from coldpress.report.assemble import assemble
 from coldpress.report.page import write_report
 from coldpress.search.account import Shrunk
-from coldpress.search.inputs import read_inputs
-from coldpress.search.shrinker import shrink
+from coldpress.search.shrink_file import ShrunkFile, shrink_file
 from coldpress.search.task import Task, make_task
-from coldpress.search.vocabulary_step import trim_inputs
-from coldpress.shrink.lossless import strip_exactly
 
 __all__ = ["ShrinkPlan", "execute", "make_plan"]
 
@@ -72,30 +67,26 @@ def execute(plan: ShrinkPlan) -> Shrunk:
     Raises:
         PackError: Of the class that says at which step it stopped.
     """
-    task = plan.task
     with tempfile.TemporaryDirectory(prefix="coldpress-") as scratch:
-        work = Path(scratch)
-        inputs = trim_inputs(task, read_inputs(task, plan.model), work)
-        wanted = "strip" in task.passes
-        stripped = strip_exactly(
-            inputs.path, inputs.model, inputs.reference, inputs.samples, work / "stripped.onnx", wanted=wanted
-        )
-        with progress(f"get ONNX Runtime for {task.architecture}"):
-            engine = engine_library(plan.python, task.architecture, cache_dir("wheels"))
-        shrunk = shrink(task, inputs, stripped, engine, work)
+        found = shrink_file(plan.task, plan.model, plan.python, Path(scratch))
         with progress(f"write {plan.out}"):
-            if plan.report is not None:
-                document = assemble(plan.model.stem, plan.model, task, shrunk)
-                write_report(document, plan.report, plan.report.with_suffix(".json"))
-            if plan.tokenizer is not None and inputs.tokenizer is not None:
-                plan.tokenizer.parent.mkdir(parents=True, exist_ok=True)
-                with fresh_file(plan.tokenizer) as new:
-                    new.write_text(inputs.tokenizer, encoding="utf-8")
-            _write(shrunk.path, plan.out)
-    return replace(shrunk, path=plan.out)
+            _write(plan, found)
+    return replace(found.shrunk, path=plan.out)
 
 
-def _write(model: Path, out: Path) -> None:
+def _write(plan: ShrinkPlan, found: ShrunkFile) -> None:
+    """Write all that was asked for, the model last."""
+    if plan.report is not None:
+        document = assemble(plan.model.stem, plan.model, plan.task, found.shrunk)
+        write_report(document, plan.report, plan.report.with_suffix(".json"))
+    if plan.tokenizer is not None and found.inputs.tokenizer is not None:
+        plan.tokenizer.parent.mkdir(parents=True, exist_ok=True)
+        with fresh_file(plan.tokenizer) as new:
+            new.write_text(found.inputs.tokenizer, encoding="utf-8")
+    _write_model(found.shrunk.path, plan.out)
+
+
+def _write_model(model: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     if len(model_files(model)) > 1:
         write_model(read_model(model), out)
