@@ -11,16 +11,9 @@ from coldpress.encodings.decoder import Decoder
 from coldpress.encodings.encoding import Encoded, Site
 from coldpress.shrink.draft import Draft
 
-__all__ = ["Fp16Storage", "lost_to_underflow"]
+__all__ = ["Fp16Storage"]
 
 _HALF = np.finfo(np.float16)
-
-
-def lost_to_underflow(weight: np.ndarray) -> tuple[int, int]:
-    """Count the values of ``weight`` that float16 keeps with fewer bits, and those among them that become zero."""
-    sizes = np.abs(weight[weight != 0])
-    few = sizes[sizes < float(_HALF.tiny)]
-    return len(few), int(np.count_nonzero(few.astype(np.float16) == 0))
 
 
 class Fp16Storage:

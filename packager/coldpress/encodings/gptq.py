@@ -50,11 +50,17 @@ def round_for_inputs(rows: np.ndarray, gram: np.ndarray, nearest: Nearest) -> np
 
 
 def answer_error(rows: np.ndarray, rounded: np.ndarray, gram: np.ndarray) -> float:
-    """Return how far answers move, as a share of their size: root of summed squares over all inputs and rows."""
-    gap = (rows - rounded).astype(np.float64)
+    """Return the squared error of answers relative to their squares, summed over all inputs and rows.
+
+    Args:
+        rows: [N, K], a row for each output channel.
+        rounded: The same after rounding.
+        gram: float64 [K, K], the sum of x xᵀ over inputs.
+    """
     whole = rows.astype(np.float64)
+    gap = whole - rounded
     moved, size = (float(np.einsum("nk,nk->", part @ gram, part)) for part in (gap, whole))
-    return (max(moved, 0.0) / size) ** 0.5 if size else 0.0
+    return max(moved, 0.0) / size if size > 0 else 0.0
 
 
 def _order_and_factor(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

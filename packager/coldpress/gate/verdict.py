@@ -4,8 +4,6 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from coldpress.errors import VerifyError
-
 __all__ = ["Check", "Figures", "Limits", "Outcome", "Verdict"]
 
 Outcome = Literal["pass", "fail", "inconclusive"]
@@ -126,18 +124,6 @@ class Verdict:
     def why_not(self) -> str:
         """What speaks most against the candidate, in a sentence; empty when it passed."""
         return next((check.note for check in self.checks if check.verdict == self.verdict != "pass"), "")
-
-    def demand_pass(self, model: str) -> None:
-        """Refuse anything but ``pass``; ``model`` is what to call the original.
-
-        Raises:
-            VerifyError: What the gate holds against the candidate.
-        """
-        if self.verdict != "pass":
-            raise VerifyError(
-                f"The smaller model may not stand in for {model}: {self.why_not} "
-                "Pack with --no-strip, or allow fewer steps."
-            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that reports hold: what is not finite is null; the original's costs begin ``original_``."""

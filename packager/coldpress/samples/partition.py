@@ -10,16 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from coldpress.errors import SamplesError
-from coldpress.samples.sample_set import LABEL, SampleSet
+from coldpress.samples.sample_set import SampleSet
 
-__all__ = [
-    "check_disjoint",
-    "check_enough",
-    "check_labels",
-    "check_varied",
-    "request_digest",
-    "split_samples",
-]
+__all__ = ["check_disjoint", "check_varied", "request_digest", "split_samples"]
 
 
 def request_digest(request: Mapping[str, Any]) -> bytes:
@@ -133,55 +126,4 @@ def check_varied(samples: SampleSet) -> None:
     if count > 1 and len({request_digest(request) for request in samples.requests}) == 1:
         raise SamplesError(
             f"all {count} samples of {samples.origin} are the same, so they say no more than one; give different ones"
-        )
-
-
-def check_enough(samples: SampleSet, least: int, purpose: str) -> None:
-    """Refuse fewer than ``least`` requests; ``purpose`` says what they are for, such as ``to calibrate on``.
-
-    Raises:
-        SamplesError: There are fewer.
-    """
-    if (count := len(samples.requests)) < least:
-        raise SamplesError(
-            f"{samples.origin} holds {count} sample{'s' * (count != 1)} {purpose}; give at least {least}"
-        )
-
-
-def check_labels(samples: SampleSet, classes: int | None = None) -> None:
-    """Refuse labels that cannot be answers of a classifier; a set without labels passes.
-
-    Args:
-        samples: With labels: whole numbers (of any element type, booleans too) or text.
-        classes: How many scores the model gives, when its answer is the place of the highest. None: it answers
-            labels of its own, which may be any number or text.
-
-    Raises:
-        SamplesError: A label is no whole number, or there is no such class.
-    """
-    import numpy as np
-
-    if samples.labels is None:
-        return
-    labels = np.asarray(samples.labels)
-    if labels.dtype.kind not in "biufUSO" or (labels.dtype.kind == "O" and classes is not None):
-        raise SamplesError(f"{samples.origin}: {LABEL!r} holds {labels.dtype}; give whole numbers, one a row")
-    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
-        raise SamplesError(
-            f"{samples.origin}: {LABEL!r} holds fractions or NaN, and a class is a whole number; give the number of "
-            "the class, or a metric for numbers such as mae"
-        )
-    if classes is None:
-        return
-    if labels.dtype.kind in "US":
-        raise SamplesError(
-            f"{samples.origin}: {LABEL!r} holds text such as {str(labels.flat[0])!r}, and the model answers {classes} "
-            f"scores; give the place of the right one, 0 to {classes - 1}"
-        )
-    wrong = np.flatnonzero((labels.ravel() < 0) | (labels.ravel() >= classes))
-    if wrong.size:
-        advice = "; they seem to count from 1: subtract it" if labels.min() == 1 and labels.max() == classes else ""
-        raise SamplesError(
-            f"{samples.origin}: label {labels.ravel()[wrong[0]]} of sample {wrong[0]} is out of range; the model has "
-            f"{classes} classes, 0 to {classes - 1}{advice}"
         )

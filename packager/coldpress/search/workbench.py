@@ -6,6 +6,7 @@ import numpy as np
 from onnx import ModelProto
 
 from coldpress.encodings.encoding import Encoded, Site
+from coldpress.encodings.gptq import answer_error
 from coldpress.encodings.menu import ENCODINGS, overhead, rewrite
 from coldpress.encodings.sites import find_sites
 from coldpress.shrink.draft import Draft
@@ -70,15 +71,13 @@ class Workbench:
         [K, N] that inputs [.., K] are multiplied with.
         """
         weight = self.weight(site).astype(np.float64)
-        gap = ENCODINGS[encoding].decode(self.encoded(site, encoding), self.sites[site]).astype(np.float64) - weight
+        made = ENCODINGS[encoding].decode(self.encoded(site, encoding), self.sites[site]).astype(np.float64)
         gram = self.grams.get(site)
         if gram is not None and weight.ndim == 2 and gram.shape[0] in weight.shape:
-            rows = weight.shape[0] == gram.shape[0]
-            weight, gap = (weight, gap) if rows else (weight.T, gap.T)
-            error, size = (float(np.sum(part * (gram @ part))) for part in (gap, weight))
-        else:
-            error, size = float(np.sum(gap * gap)), float(np.sum(weight * weight))
-        return error / size if size > 0 else 0.0
+            turned = weight.shape[0] == gram.shape[0]
+            return answer_error(weight.T, made.T, gram) if turned else answer_error(weight, made, gram)
+        size = float(np.sum(weight * weight))
+        return float(np.sum((made - weight) ** 2)) / size if size > 0 else 0.0
 
     def with_weight(self, site: str, encoding: str) -> ModelProto:
         """Return the model with one weight replaced by what the encoding makes of it, still as float32."""

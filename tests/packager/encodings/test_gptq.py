@@ -30,14 +30,14 @@ def test_answers_move_less_and_bytes_are_the_same(encoding, summed):
     site, gram = site_of(w), x.T @ x
     nearest, by_inputs = encoding.encode(w, site), encoding.encode(w, site, gram)
     errors = [answer_error(w.T, encoding.decode(made, site).T, gram) for made in (nearest, by_inputs)]
-    assert errors[1] < 0.7 * errors[0]
+    assert errors[1] < 0.5 * errors[0]
     assert nearest.nbytes == by_inputs.nbytes == encoding.nbytes(site)
 
 
 def test_the_error_of_answers_is_what_a_product_shows():
     w, v = RNG.normal(size=(2, 16, 40))
     x = inputs(50, 40, 8)
-    expected = np.linalg.norm(x @ (w - v).T) / np.linalg.norm(x @ w.T)
+    expected = np.sum((x @ (w - v).T) ** 2) / np.sum((x @ w.T) ** 2)
     assert answer_error(w, v, x.T @ x) == pytest.approx(expected)
 
 

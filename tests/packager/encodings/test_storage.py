@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from coldpress.encodings.fp16_storage import Fp16Storage, lost_to_underflow
+from coldpress.encodings.fp16_storage import Fp16Storage
 from coldpress.encodings.menu import ENCODINGS, menu, overhead, rewrite
 from coldpress.encodings.sites import find_sites
 from coldpress.shrink.draft import Draft
@@ -242,10 +242,6 @@ def test_half_precision_is_refused_beyond_its_range_and_below_it():
         if refused:
             with pytest.raises(ValueError, match="float16"):
                 rewrite(made, {"w": "fp16-storage"})
-
-
-def test_what_half_precision_loses_is_counted():
-    assert lost_to_underflow(np.array([0, 1, 1e-5, -1e-9, 2e-9], np.float32)) == (3, 2)
 
 
 def test_values_that_do_not_fill_bytes_are_refused_in_words():

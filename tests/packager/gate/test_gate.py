@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, load, save
 
-from coldpress.errors import VerifyError
 from coldpress.gate.gate import Limits
 from coldpress.samples.load import SampleSet
 from tests.support import models, tiny
@@ -19,7 +18,6 @@ def test_the_original_itself_passes_without_statistics():
     verdict = digits_gate(count=3).judge(models.fetch("digits_mlp"))
     assert (verdict.verdict, verdict.identical, verdict.drop_bound, verdict.samples) == ("pass", True, 0, 3)
     assert verdict.why_not == ""
-    verdict.demand_pass("model.onnx")
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "cosine", "agreement"])
@@ -58,8 +56,7 @@ def test_a_ruined_model_fails_by_every_metric_and_is_not_timed(metric, tmp_path)
     assert verdict.verdict == "fail"
     assert checks_of(verdict)["quality"].verdict == "fail"
     assert "latency" not in checks_of(verdict)
-    with pytest.raises(VerifyError, match=r"may not stand in for model\.onnx: .* Pack with --no-strip"):
-        verdict.demand_pass("model.onnx")
+    assert verdict.why_not
 
 
 def test_a_drop_that_is_allowed_passes_and_else_fails(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, load, numpy_helper, save
 
-from coldpress.errors import SamplesError, VerifyError
+from coldpress.errors import SamplesError
 from coldpress.samples.load import SampleSet
 from tests.support import models, tiny
 from tests.support.graphs import model, node, tensor, value
@@ -24,8 +24,6 @@ def test_few_samples_leave_it_open_and_their_number_is_told(tmp_path):
     verdict = digits_gate(count=60).judge(changed(tmp_path / "c.onnx", noise(1e-3)))
     assert (verdict.verdict, verdict.drop, verdict.samples_needed) == ("inconclusive", 0, 268)
     assert "about 268 samples would tell" in verdict.why_not
-    with pytest.raises(VerifyError, match="about 268 samples would tell"):
-        verdict.demand_pass("model.onnx")
 
 
 def test_one_sample_or_the_same_one_again_tells_nothing(tmp_path):

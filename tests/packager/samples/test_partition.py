@@ -5,14 +5,7 @@ from hypothesis import strategies as st
 
 from coldpress.errors import SamplesError
 from coldpress.samples.load import SampleSet
-from coldpress.samples.partition import (
-    check_disjoint,
-    check_enough,
-    check_labels,
-    check_varied,
-    request_digest,
-    split_samples,
-)
+from coldpress.samples.partition import check_disjoint, check_varied, request_digest, split_samples
 
 
 def samples(values, labels=None, sequence=(), origin="s.npz"):
@@ -96,38 +89,6 @@ def test_samples_that_are_all_the_same_are_refused():
         check_varied(samples([2, 2, 2]))
     check_varied(samples([2, 2, 3]))
     check_varied(samples([2]))
-
-
-def test_too_few_are_refused():
-    with pytest.raises(SamplesError, match="holds 1 sample to calibrate on; give at least 2"):
-        check_enough(samples([1]), 2, "to calibrate on")
-    check_enough(samples([1, 2]), 2, "to calibrate on")
-
-
-@pytest.mark.parametrize(
-    ("labels", "classes", "words"),
-    [
-        ([0, 1, 3], 3, "label 3 of sample 2 is out of range; the model has 3 classes, 0 to 2$"),
-        ([1, 2, 3], 3, "count from 1"),
-        ([0, -1], 3, "label -1"),
-        ([0.5, 1.0], 3, "fractions"),
-        ([np.nan, 1.0], None, "fractions or NaN"),
-        (["cat", "dog"], 2, "text such as 'cat'"),
-        ([1j], 2, "complex"),
-    ],
-)
-def test_labels_that_no_classifier_answers_are_refused(labels, classes, words):
-    with pytest.raises(SamplesError, match=words):
-        check_labels(samples(range(len(labels)), labels), classes)
-
-
-@pytest.mark.parametrize("labels", [None, [0, 1], [0.0, 1.0], [True, False], np.array([0, 1], np.uint8)])
-def test_labels_of_any_whole_kind_pass(labels):
-    check_labels(samples(range(2), labels), 2)
-
-
-def test_text_passes_where_the_model_answers_text():
-    check_labels(samples(range(2), ["cat", "dog"]), None)
 
 
 def test_the_digest_tells_types_shapes_names_and_nested_values_apart():
