@@ -1,13 +1,21 @@
 """The report as a reader sees it: a real Chromium opens the file, at desktop and phone widths, light and dark."""
 
+import itertools
+
 import pytest
 
 from coldpress.report import render_report
 from tests.support.browser import axe, find, open_browser
-from tests.support.reports import EVIL, detector, minilm, small, spoil
+from tests.support.reports import EVIL, detector, minilm, small, spoil, twins
 
-WIDTHS = {"desktop": 1440, "phone": 390}
-DOCUMENTS = {"minilm": minilm, "detector": detector, "small": small, "hostile": lambda: spoil(minilm(), EVIL)}
+WIDTHS = {"desktop": 1440, "tablet": 768, "phone": 390}
+DOCUMENTS = {
+    "minilm": minilm,
+    "detector": detector,
+    "small": small,
+    "twins": twins,
+    "hostile": lambda: spoil(minilm(), EVIL),
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +38,7 @@ def pages(tmp_path_factory):
 @pytest.fixture
 def look(browser, pages):
     def open_(name, width="desktop", scheme="light", **more):
-        return browser.page((pages / f"{name}.html").as_uri(), WIDTHS[width], 900, scheme, **more)
+        return browser.page((pages / f"{name}.html").as_uri(), WIDTHS.get(width, width), 900, scheme, **more)
 
     return open_
 
@@ -61,6 +69,70 @@ def test_charts_take_room_and_lie_inside_the_window(look, width):
             for left, right, wide, high in boxes:
                 assert 0 <= left <= right <= WIDTHS[width], what
                 assert min(wide, high) >= 5, what
+
+
+BOXES = """
+(what => [...document.querySelectorAll(what)]
+  .map(e => [e.closest(".mark")?.getAttribute("aria-label"), e.getBoundingClientRect()])
+  .filter(([name, b]) => b.width).map(([name, b]) => [name, b.x, b.y, b.right, b.bottom]))
+"""
+
+
+def meet(one, other):
+    return one[1] < other[3] and other[1] < one[3] and one[2] < other[4] and other[2] < one[4]
+
+
+@pytest.mark.parametrize("width", [1440, 1001, 1000, 768, 721, 720, 390, 320])
+@pytest.mark.parametrize("name", ["minilm", "detector", "twins", "hostile"])
+def test_names_in_the_chart_lie_on_nothing_and_in_the_window(look, name, width):
+    with look(name, width) as page:
+        names = page.value(f"{BOXES}('.mark-label')")
+        shapes = page.value(f"{BOXES}('.mark > .shape')")
+        budget = page.value(f"{BOXES}('.budget span')")
+        assert names or name == "hostile"  # whose names have no room on a phone
+        assert not any(meet(a, b) for a, b in itertools.combinations([*names, *budget], 2))
+        assert not any(meet(a, b) for a in names for b in shapes if a[0] != b[0])
+        assert all(left >= 0 and right <= width for _, left, _, right, _ in names)
+
+
+@pytest.mark.parametrize("width", [1440, 1001, 1000, 768, 390, 320])
+@pytest.mark.parametrize("name", ["minilm", "twins"])
+def test_figures_keep_to_their_columns(look, name, width):
+    with look(name, width) as page:
+        page.value("document.querySelectorAll('details').forEach(each => each.open = true)")
+        wide = page.value(
+            "[...document.querySelectorAll('.candidate .num, .header span, .wf-row > *, .tiles div, .stack')]"
+            ".filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth).map(e => e.outerHTML.slice(0, 200))"
+        )
+        assert wide == []
+        beside = page.value(
+            "[...document.querySelectorAll('.candidate')]"
+            ".map(e => [e.querySelector('summary'), e.querySelector('.why')]).filter(([a, b]) => a && b)"
+            ".map(each => each.map(e => e.getBoundingClientRect())).filter(([a, b]) =>"
+            "a.x < b.right && b.x < a.right && a.y < b.bottom && b.y < a.bottom).length"
+        )
+        assert beside == 0
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_rectangle_is_outside_its_map(look, width):
+    with look("minilm", width) as page:
+        outside = page.value(
+            "[...document.querySelectorAll('.map .cell')].map(e => [e.getBoundingClientRect(),"
+            "e.closest('.map').getBoundingClientRect()]).filter(([c, m]) => c.left < m.left - .5 || c.top < m.top - .5"
+            "|| c.right > m.right + .5 || c.bottom > m.bottom + .5).length"
+        )
+        assert outside == 0
+
+
+def test_every_model_shows_its_figures_beside_the_originals(look):
+    with look("twins") as page:
+        rows = page.value(
+            "[...document.querySelectorAll('.candidate .row')].map(e => [...e.querySelectorAll('.num')].map("
+            "n => n.firstChild.textContent))"
+        )
+        assert rows[0] == ["70.9 kB", "0", "0.9704", "23.8 µs", "23.9 ms", "37.0 MB"]
+        assert all(len(row) == 6 and all(any(map(str.isdigit, text)) for text in row) for row in rows)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

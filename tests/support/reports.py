@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["EVIL", "detector", "minilm", "small", "spoil"]
+__all__ = ["EVIL", "detector", "minilm", "small", "spoil", "twins"]
 
 Document = dict[str, Any]
 EVIL = "\"'><script>alert(1)</script><!--</style>]]>&lt;\u202egnp.exe\x00\ud800 {{7*7}}{%raw%}"
@@ -141,7 +141,18 @@ def minilm() -> Document:
             "metric": "agreement",
         },
         "candidates": [
-            candidate("original", 90_387_606, 0.0, accepted=True, verdict=verdict(slowdown=1.0, peak_mb=187.4, **was)),
+            candidate(
+                "original",
+                90_387_606,
+                0.0,
+                accepted=True,
+                zip_bytes=83_512_200,
+                verdict=verdict(
+                    metric="agreement", original=1.0, shrunk=1.0, drop=0.0, drop_bound=0.0, identical=True, slowdown=1.0
+                )
+                | {name.removeprefix("original_"): value for name, value in was.items()}
+                | was,
+            ),
             candidate(
                 "strip",
                 90_211_840,
@@ -325,6 +336,11 @@ def minilm() -> Document:
                 "warmup_ms": 13.8,
             },
         },
+        "model_start": {
+            "steps": {"engine_and_model_ms": 107.8, "first_answer_ms": 13.2},
+            "original": {"engine_and_model_ms": 247.9, "first_answer_ms": 14.1},
+            "clock": "processor",
+        },
         "fit": [
             {
                 "target": "AWS Lambda, zip",
@@ -407,4 +423,24 @@ def detector() -> Document:
             ),
         ],
         tensors={"before": before, "after": after},
+    )
+
+
+def twins() -> Document:
+    """A small classifier whose original and lossless model are all but one, as are two that are much smaller."""
+    was = {"original_warm_ms": 0.024, "original_peak_mb": 37.1, "original_cold_ms": 24.0, "original_first_ms": 0.44}
+    sizes = [("strip", 70_100, 0.0), ("fp16-storage", 37_400, 7.9e-10), ("int8-storage", 22_800, 1.6e-7)]
+    sizes += [("int4", 14_690, 1.2e-4), ("mixed-native", 14_660, 2.2e-5)]
+    found = verdict(metric="accuracy", original=0.9704, shrunk=0.9704, drop_bound=0.0099, slowdown=0.99)
+    found |= {"warm_ms": 0.0238, "cold_ms": 23.9, "first_ms": 0.42, "peak_mb": 37.0, "checks": [check("opens")]}
+    return small(
+        samples={"calibration": 90, "evaluation": 270, "origin": "evaluation.npz", "metric": None},
+        candidates=[
+            candidate("original", 70_904, 0.0, accepted=True, zip_bytes=65_600, verdict=found | was | {"checks": []}),
+            *(
+                candidate(name, size, loss, "strip", name, accepted=True, zip_bytes=size - 900, verdict=found | was)
+                | {"chosen": name == "mixed-native"}
+                for name, size, loss in sizes
+            ),
+        ],
     )

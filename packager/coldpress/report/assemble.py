@@ -45,7 +45,7 @@ def assemble(
         fit: Of the bundle, if there is one.
         steps: Of a cold start of the bundle, in ms, in their order, if it was measured; that of a bundle with the
             original never is.
-        notes: Further ones.
+        notes: Further ones; each is told once.
     """
     candidates = list(shrunk.record["candidates"])
     samples = shrunk.record["samples"]
@@ -72,7 +72,7 @@ def assemble(
         "fit": []
         if fit is None
         else [{"target": fit.target, "verdict": fit.verdict, "limits": [use.to_json() for use in fit.uses]}],
-        "notes": [*shrunk.notes, *notes],
+        "notes": list(dict.fromkeys((*shrunk.notes, *notes))),
     }
 
 

@@ -1,18 +1,22 @@
 """The charts as geometry: where each mark lies, in percent of its frame. The template draws them."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from coldpress.report.document import Candidate, ColdStart, Document, Peer
 from coldpress.report.groups import Group, Leaf
+from coldpress.report.labels import FRAMES, Label, Spot, lay_out
 from coldpress.report.treemap import Box, squarify
-from coldpress.report.words import bytes_tick, plain
+from coldpress.report.words import bytes_text, bytes_tick, plain, raised, shorten
 
 __all__ = ["Cell", "Map", "Pareto", "Step", "Tick", "draw_map", "draw_pareto", "draw_waterfall"]
 
 _ASPECT = 1.5  # width to height of a treemap
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_NAME = 24  # characters of a name beside its mark
+_BUDGET = 70  # percent from the left; a budget further right has its text on the left
 _LOG_FROM = 30  # sizes further apart than so many times are drawn on a logarithmic axis
 
 
@@ -66,12 +70,22 @@ class Tick:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point of the Pareto chart: percent from the left and from the bottom, and where the point leads."""
+    """A point of the Pareto chart: percent from the left and from the bottom, and where the point leads.
+
+    ``sides`` says where its name is beside it: the sides, and in windows of which sizes the name is there, see
+    ``coldpress.report.labels``; there may be no room for it.
+    """
 
     at: float
     up: float
     what: Candidate | Peer
     number: int
+    sides: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What stands beside it."""
+        return shorten(self.what.name, _NAME)
 
 
 @dataclass(frozen=True)
@@ -124,18 +138,52 @@ def draw_pareto(document: Document) -> Pareto | None:
         )
         for what, loss, number in points
     )
-    budget = document.max_bytes
-    seen = budget is not None and 0 <= across.place(max(1, budget)) <= 100
+    budget = None if document.max_bytes is None else across.place(max(1, document.max_bytes))
+    if budget is not None and not 0 <= budget <= 100:
+        budget = None
+    front = _front(marks)
+    text = "" if budget is None else f"budget {bytes_text(document.max_bytes or 0)}"
     return Pareto(
-        marks=marks,
+        marks=_named(marks, front, budget, text),
         left_out=left_out,
-        front=_front(marks),
+        front=front,
         across=across.ticks,
         up=up.ticks if up else (),
         exact=any(loss == 0 for _, loss, _ in points),
-        budget=across.place(max(1, budget)) if budget is not None and seen else None,
+        budget=budget,
         log_bytes=log_bytes,
     )
+
+
+def _named(
+    marks: tuple[Mark, ...], front: Sequence[tuple[float, float]], budget: float | None, text: str
+) -> tuple[Mark, ...]:
+    """Write the names of the model that ships and of the original beside them, then of those worth a look."""
+    spots = [Spot(m.at, m.up, 24) if _state(m) == "chosen" else Spot(m.at, m.up) for m in marks]
+    ranks = {number: rank for number, mark in enumerate(marks) if (rank := _rank(mark, front)) is not None}
+    ordered = [Label(n, marks[n].name) for n in sorted(ranks, key=lambda n: (ranks[n], n))]
+    lines, taken = list(pairwise(front)), []
+    if budget is not None:
+        lines.append(((budget, 0), (budget, 100)))
+        taken.append((Spot(budget, 98), "left" if budget > _BUDGET else "right", text))
+    sides: defaultdict[int, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for size, frames in FRAMES.items():
+        labels = ordered if size != "small" else [label for label in ordered if ranks[label.mark] < 2]
+        for number, side in lay_out(spots, labels, frames, lines=lines, taken=taken).items():
+            sides[number][side].append(size)
+    found = {number: tuple((side, tuple(sizes)) for side, sizes in each.items()) for number, each in sides.items()}
+    return tuple(replace(mark, sides=found.get(number, ())) for number, mark in enumerate(marks))
+
+
+def _state(mark: Mark) -> str:
+    return mark.what.state if isinstance(mark.what, Candidate) else "peer"
+
+
+def _rank(mark: Mark, front: Sequence[tuple[float, float]]) -> int | None:
+    """Return how soon a mark gets its name; None for one that has it in its hint alone."""
+    if (state := _state(mark)) in {"chosen", "original", "peer"}:
+        return ["chosen", "original", "peer"].index(state)
+    return 3 if (mark.at, mark.up) in front else None
 
 
 @dataclass(frozen=True)
@@ -179,7 +227,7 @@ def _with_ticks(axis: _Axis, values: Sequence[tuple[float, str]]) -> _Axis:
 
 
 def _power(value: float) -> str:
-    return "10" + str(round(math.log10(value))).translate(_RAISED)
+    return "10" + raised(round(math.log10(value)))
 
 
 def _front(marks: Sequence[Mark]) -> tuple[tuple[float, float], ...]:

@@ -24,6 +24,8 @@ __all__ = [
     "read_document",
 ]
 
+_FIGURES = ("bytes", "zip_bytes", "cold_ms", "first_ms", "warm_ms", "peak_mb")
+
 
 @dataclass(frozen=True)
 class Check:
@@ -74,6 +76,11 @@ class Candidate:
     encodings: Mapping[str, tuple[int, int]]
     verdict: Verdict | None
     original: bool
+
+    @property
+    def figures(self) -> Mapping[str, float | None]:
+        """What it costs, see ``Verdict``; each None where the gate did not come to it."""
+        return self.verdict.figures if self.verdict else dict.fromkeys(_FIGURES)
 
     @property
     def state(self) -> str:
@@ -180,11 +187,6 @@ class Document:
     notes: tuple[str, ...]
 
     @property
-    def original(self) -> Candidate | None:
-        """The original, None where nothing was tried."""
-        return next((candidate for candidate in self.candidates if candidate.original), None)
-
-    @property
     def chosen(self) -> Candidate | None:
         """The candidate that ships, None when none does."""
         return next((candidate for candidate in self.candidates if candidate.chosen), None)
@@ -250,9 +252,6 @@ def _candidate(part: Part, original: bool) -> Candidate:
         verdict=_verdict(verdict) if verdict else None,
         original=original,
     )
-
-
-_FIGURES = ("bytes", "zip_bytes", "cold_ms", "first_ms", "warm_ms", "peak_mb")
 
 
 def _verdict(part: Part) -> Verdict:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from coldpress.report.document import Candidate, Document, Verdict
-from coldpress.report.words import bytes_text, figure, milliseconds, shorten, times
+from coldpress.report.words import bytes_text, figure, metric_value, milliseconds, shorten, times
 
 __all__ = ["Headline", "Tile", "headline"]
 
@@ -93,13 +93,14 @@ def _sentence(document: Document, chosen: Candidate) -> str:
 
 
 def _tiles(document: Document, verdict: Verdict) -> tuple[Tile, ...]:
-    now, then = verdict.figures, verdict.original_figures
+    original = document.candidates[0].verdict
+    now, then = verdict.figures, original.figures if original else verdict.original_figures
     tiles = []
     if verdict.original is not None and verdict.shrunk is not None:
-        kept = f"{_metric(verdict.original)} before"
+        kept = f"{metric_value(verdict.original)} before"
         if verdict.drop_bound is not None:
             kept += f"; a drop of {figure(max(0.0, verdict.drop_bound))} at most, {figure(document.max_drop)} allowed"
-        tiles.append(Tile(verdict.metric, _metric(verdict.shrunk), kept))
+        tiles.append(Tile(verdict.metric, metric_value(verdict.shrunk), kept))
     if now["warm_ms"] is not None:
         slower = _pace(verdict.slowdown)
         note = "" if then["warm_ms"] is None else f"{milliseconds(then['warm_ms'])} before{slower}"
@@ -114,10 +115,6 @@ def _tiles(document: Document, verdict: Verdict) -> tuple[Tile, ...]:
         note = "" if then["zip_bytes"] is None else f"{bytes_text(then['zip_bytes'])} before"
         tiles.append(Tile("model, zipped", bytes_text(now["zip_bytes"]), note))
     return tuple(tiles)
-
-
-def _metric(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 10 else figure(value)
 
 
 def _pace(slowdown: float | None) -> str:

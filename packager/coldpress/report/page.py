@@ -50,12 +50,10 @@ def canonical(document: Mapping[str, Any]) -> dict[str, Any]:
     nothing. That of candidates, recipes, checks and notes does.
     """
     copy: dict[str, Any] = _sorted(document)
-    cold = document.get("cold_start")
-    if isinstance(cold, Mapping):
-        copy["cold_start"] = {
-            **copy["cold_start"],
-            **{k: {name: _sorted(ms) for name, ms in v.items()} for k, v in cold.items() if isinstance(v, Mapping)},
-        }
+    for start in ("cold_start", "model_start"):
+        for key, steps in (document.get(start) or {}).items():
+            if isinstance(steps, Mapping):
+                copy[start][key] = {name: _sorted(ms) for name, ms in steps.items()}
     for side in copy["tensors"].values():
         side.sort(key=lambda tensor: (-tensor["bytes"], tensor["name"]))
     if copy.get("bundle"):
@@ -113,7 +111,10 @@ def render_report(document: Mapping[str, Any]) -> str:
     environment.filters |= {
         "bytes": words.bytes_text,
         "figure": words.figure,
+        "loss": words.loss,
+        "metric_value": words.metric_value,
         "ms": words.milliseconds,
+        "step": words.step,
         "times": words.times,
         "shorten": words.shorten,
         "visible": words.visible,
@@ -157,7 +158,10 @@ def _charts(read: Document) -> dict[str, Any]:
         "before": draw_map(before, largest),
         "after": draw_map(after, largest),
         "pareto": draw_pareto(read),
-        "waterfall": draw_waterfall(read.cold_start) if read.cold_start and read.cold_start.steps else None,
+        "waterfalls": [
+            (start, *draw_waterfall(start)) if start and start.steps else None
+            for start in (read.cold_start, read.model_start)
+        ],
     }
 
 

@@ -7,14 +7,20 @@ __all__ = [
     "bytes_tick",
     "check_value",
     "figure",
+    "loss",
+    "metric_value",
     "milliseconds",
     "plain",
+    "raised",
     "shorten",
+    "step",
     "times",
     "use_value",
     "visible",
 ]
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _TITLE = 2000  # characters of a name that a title shows; longer ones help nobody
 
 
@@ -50,13 +56,38 @@ def figure(value: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Return a time given in milliseconds."""
+    """Return a time given in milliseconds, in the unit that leaves no zeros before its digits."""
+    if 0 < value < 0.09995:
+        return f"{figure(value * 1000)} µs"
     return f"{figure(value / 1000)} s" if value >= 9999.5 else f"{figure(value)} ms"
 
 
+def step(value: float, total: float) -> str:
+    """Return the milliseconds of a step, as exact as the ``total`` is."""
+    return f"{value:,.1f}" if total >= 9.995 else figure(value)
+
+
 def times(value: float) -> str:
-    """Return a ratio."""
-    return f"{figure(value)}\N{MULTIPLICATION SIGN}"
+    """Return a ratio; near 1, where ratios are compared, with two decimals each."""
+    return f"{value:.2f}" + _TIMES if 0.0995 <= value < 9.995 else figure(value) + _TIMES
+
+
+def loss(value: float) -> str:
+    """Return a loss: a small one as its axis is marked, by powers of ten."""
+    if value == 0 or value >= 0.00995:
+        return figure(value)
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits}{_TIMES}10{raised(int(power))}"
+
+
+def metric_value(value: float) -> str:
+    """Return what a metric says of a model, with as many decimals for one as for the other."""
+    return f"{value:.4f}" if abs(value) < 10 else figure(value)
+
+
+def raised(power: int) -> str:
+    """Return an exponent in raised digits."""
+    return str(power).translate(_RAISED)
 
 
 def check_value(name: str, value: float | None) -> str:
@@ -67,6 +98,8 @@ def check_value(name: str, value: float | None) -> str:
         return bytes_text(value)
     if name == "memory":
         return f"{figure(value)} MB"
+    if name == "cold start":
+        return milliseconds(value)
     if name == "likeness":
         return f"{value:.6g}"  # what is below 1 is what counts
     return times(value) if name == "latency" else figure(value)
