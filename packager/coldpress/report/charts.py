@@ -161,7 +161,7 @@ def _named(
     """Write the names of the model that ships and of the original beside them, then of those worth a look."""
     spots = [Spot(m.at, m.up, 24) if _state(m) == "chosen" else Spot(m.at, m.up) for m in marks]
     ranks = {number: rank for number, mark in enumerate(marks) if (rank := _rank(mark, front)) is not None}
-    ordered = [Label(n, marks[n].name) for n in sorted(ranks, key=lambda n: (ranks[n], n))]
+    ordered = [Label(n, marks[n].name, coloured=ranks[n] < 2) for n in sorted(ranks, key=lambda n: (ranks[n], n))]
     lines, taken = list(pairwise(front)), []
     if budget is not None:
         lines.append(((budget, 0), (budget, 100)))

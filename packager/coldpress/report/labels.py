@@ -1,9 +1,12 @@
 """Names beside the marks of a chart, so that none lies on another, on a mark, or out of the frame.
 
 A page cannot measure text before it is drawn, and its frame is as wide as the window. So the widths of texts are
-estimated from above, and a place counts as free only where it is free in every one of several frames.
+estimated from above, and a place counts as free only where it is free in every one of several frames. A name that is
+nearer to another mark than to its own may be read as the other's: only names that are told apart by their colours as
+well are put there, where no other place is free.
 """
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,10 +61,11 @@ class Spot:
 
 @dataclass(frozen=True)
 class Label:
-    """The text for the mark of that number."""
+    """The text for the mark of that number; ``coloured`` like the mark alone, it may be nearer to others."""
 
     mark: int
     text: str
+    coloured: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,10 @@ class Rectangle:
         """Tell whether any of the area is common."""
         across = self.left < other.right and other.left < self.right
         return across and self.top < other.bottom and other.top < self.bottom
+
+    def gap(self, x: float, y: float) -> float:
+        """Return how far it is to a point."""
+        return math.hypot(max(self.left - x, 0, x - self.right), max(self.top - y, 0, y - self.bottom))
 
 
 def lay_out(
@@ -104,22 +112,25 @@ def lay_out(
     shapes = [[_shape(spot, frame) for spot in spots] for frame in frames]
     strokes = [[_stroke(*line, frame) for line in lines] for frame in frames]
     for label in labels:
-        best: tuple[int, str] | None = None
+        best: tuple[bool, int, str] | None = None
         for side in SIDES:
-            crossed = 0
+            misleads, crossed = False, 0
             for number, frame in enumerate(frames):
                 box = box_of(spots[label.mark], side, label.text, frame)
                 others = shapes[number][: label.mark] + shapes[number][label.mark + 1 :]
                 if not _inside(box, frame) or any(map(box.meets, (*others, *used[number]))):
                     break
+                misleads = misleads or _misleads(box, label.mark, spots, frame)
+                if misleads and not label.coloured:
+                    break
                 crossed += sum(map(box.meets, strokes[number]))
             else:
-                if best is None or crossed < best[0]:
-                    best = crossed, side
+                if best is None or (misleads, crossed) < best[:2]:
+                    best = misleads, crossed, side
         if best is not None:
-            found[label.mark] = best[1]
+            found[label.mark] = best[2]
             for frame, boxes in zip(frames, used, strict=True):
-                boxes.append(box_of(spots[label.mark], best[1], label.text, frame))
+                boxes.append(box_of(spots[label.mark], best[2], label.text, frame))
     return found
 
 
@@ -159,6 +170,12 @@ def _stroke(start: tuple[float, float], end: tuple[float, float], frame: Frame) 
     """Return the box around a line that is level or upright."""
     (x, y), (u, v) = _middle(Spot(*start), frame), _middle(Spot(*end), frame)
     return Rectangle(min(x, u) - 1, min(y, v) - 1, max(x, u) + 1, max(y, v) + 1)
+
+
+def _misleads(box: Rectangle, mark: int, spots: Sequence[Spot], frame: Frame) -> bool:
+    """Tell whether another mark is nearer to the label than its own, by more than anyone sees."""
+    own = box.gap(*_middle(spots[mark], frame))
+    return any(box.gap(*_middle(spot, frame)) < own - 1 for spot in spots)
 
 
 def _inside(box: Rectangle, frame: Frame) -> bool:

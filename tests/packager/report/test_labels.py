@@ -65,6 +65,19 @@ def test_a_text_that_is_there_already_keeps_its_room():
     assert lay_out([Spot(50, 50)], [Label(0, "int8")], FRAMES["large"], taken=[text]) == {0: "left"}
 
 
+def test_a_name_is_never_nearer_to_another_mark_than_to_its_own():
+    frame = Frame(1000, 400)
+    spots = [Spot(94, 5), Spot(93.3, 5)]  # 7 pixels apart
+    found = lay_out(spots, [Label(0, "original"), Label(1, "strip")], [frame])
+    assert found == {0: "above", 1: "left"}
+
+
+def test_a_name_of_its_marks_own_colour_may_be_nearer_to_another_where_no_other_place_is():
+    frame, spots = Frame(100, 60), [Spot(95, 10), Spot(93, 10)]
+    assert lay_out(spots, [Label(0, "strip")], [frame]) == {}
+    assert lay_out(spots, [Label(0, "strip", coloured=True)], [frame]) == {0: "above-left"}
+
+
 def test_wide_letters_are_given_more_room():
     assert text_width("WWWW") > text_width("aaaa") > text_width("iiii")
     assert text_width("模型") > text_width("ab")
