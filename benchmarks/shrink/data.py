@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tests.support.models import PUBLIC, File, fetch_file
 
 __all__ = [
+    "CLOSE",
     "faces",
     "font",
     "labelled_files",
@@ -46,6 +47,20 @@ _PHOTOS = {
     "rocket.jpg": "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
     "text.png": "bd84aa3a6e3c9887850d45d606c96b2e59433fbef50338570b63c319e668e6d1",
 }
+_STREET_PACKAGE = "ultralytics==8.3.0"
+_STREET = {
+    "bus.jpg": "c02019c4979c191eb739ddd944445ef408dad5679acab6fd520ef9d434bfbc63",
+    "zidane.jpg": "16d73869e3267a7d4ed00de8e860833bd1657c1b252e94c0c348277adc7b6edb",
+}
+_CLOSE = {
+    "two men": ("zidane.jpg", (0, 0, 1280, 720)),
+    "the one at the right": ("zidane.jpg", (700, 30, 1150, 700)),
+    "the one at the left": ("zidane.jpg", (120, 180, 700, 720)),
+    "street": ("bus.jpg", (0, 0, 810, 1080)),
+    "passer-by at the left": ("bus.jpg", (0, 380, 300, 950)),
+    "passer-by at the right": ("bus.jpg", (550, 380, 810, 950)),
+}
+CLOSE = tuple(_CLOSE)  # people, near and far, by names that `photo` knows
 _FONTS = {
     "DejaVuSans": "3fdf69cabf06049ea70a00b5919340e2ce1e6d02b0cc3c4b44fb6801bd1e0d22",
     "DejaVuSans-Bold": "b184b89e3c1075f22f6b71575b6fc20d4972b3cfd3b23322ca6fd596dcaef167",
@@ -84,7 +99,11 @@ _CHINESE = (
 
 @cache
 def photo(name: str) -> Image.Image:
-    """Return a photograph in RGB: one of scikit-image's by file name, or scikit-learn's `china.jpg`, `flower.jpg`."""
+    """Return a photograph in RGB: one of scikit-image's, scikit-learn's `china.jpg`, `flower.jpg`, or of `CLOSE`."""
+    if name in _CLOSE:
+        name, frame = _CLOSE[name]
+        path = fetch_file(File(_STREET_PACKAGE, f"ultralytics/assets/{name}", _STREET[name]))
+        return Image.open(path).convert("RGB").crop(frame)
     if name in _PHOTOS:
         path = fetch_file(File(_PHOTO_PACKAGE, f"skimage/data/{name}", _PHOTOS[name]))
         return Image.open(path).convert("RGB")

@@ -34,7 +34,7 @@ def _judge(name: str, model: Path, samples: Samples) -> dict[str, Any]:
     try:
         answers = samples.answers(Reference(model).run)
         values = {
-            check.metric: check.measure(answers, samples.labels) for goal in CASES[name].goals for check in goal.checks
+            check.title: check.measure(answers, samples.labels) for goal in CASES[name].goals for check in goal.checks
         }
     except PackError as error:
         return {"error": str(error)}

@@ -39,7 +39,7 @@ def summary(document: Mapping[str, Any]) -> str:
                 lines.append(f"| {title} | {before} | - | | | | {ours['error']} |")
                 continue
             peer, size = _best_peer(document, model, goal)
-            kept = ", ".join(f"{check['title']} {ours['checks'][check['metric']]:.4g}" for check in goal["checks"])
+            kept = ", ".join(f"{check['title']} {ours['checks'][check['title']]:.4g}" for check in goal["checks"])
             lines.append(
                 f"| {title} | {before} | **{ours['bytes'] / 1e6:.2f}** | {ours['bytes'] / original['bytes']:.0%} "
                 f"| {_short(peer, size)} | {ours['warm_ms'] / original['warm_ms']:.2f} x | {kept} |"
@@ -86,13 +86,13 @@ def _goal(
     weighs = f"{ours['bytes'] / 1e6:.3f} MB"
     yield ("size", f"<= {limit / 1e6:.6g} MB", lambda: weighs, lambda: ours["bytes"] <= limit)
     for check in goal["checks"]:
-        before = original["checks"][check["metric"]]
+        before = original["checks"][check["title"]]
         must = f">= {before:.4f} - {check['least']:g}" if check["lost"] else f">= {check['least']:g}"
         yield (
             check["title"],
             must,
-            lambda check=check: f"{ours['checks'][check['metric']]:.5f}",
-            lambda check=check, before=before: _reached(check, ours["checks"][check["metric"]], before),
+            lambda check=check: f"{ours['checks'][check['title']]:.5f}",
+            lambda check=check, before=before: _reached(check, ours["checks"][check["title"]], before),
         )
     yield ("finite answers", "all", lambda: "all" if ours["finite"] else "not all", lambda: ours["finite"])
     least = 1 / goal["slowdown"]
@@ -145,9 +145,9 @@ def failures(goal: Mapping[str, Any], variant: Mapping[str, Any], original: Mapp
         return [variant["error"]]
     was, now = original["checks"], variant["checks"]
     found = [
-        f"{check['title']} {now[check['metric']]:.4f}"
+        f"{check['title']} {now[check['title']]:.4f}"
         for check in goal["checks"]
-        if not _reached(check, now[check["metric"]], was[check["metric"]])
+        if not _reached(check, now[check["title"]], was[check["title"]])
     ]
     if not variant["finite"]:
         found.append("not finite")
@@ -200,7 +200,7 @@ def _line(title: str, goal: Mapping[str, Any], variant: Mapping[str, Any], origi
         title,
         f"{variant['bytes']:,}",
         f"{variant['bytes'] / original['bytes']:.3f}",
-        *(f"{variant['checks'][check['metric']]:.5f}" for check in goal["checks"]),
+        *(f"{variant['checks'][check['title']]:.5f}" for check in goal["checks"]),
         f"{variant['warm_ms']:.3g}",
         f"{original['warm_ms'] / variant['warm_ms']:.2f}",
         f"{variant['peak_mb']:.0f}",

@@ -24,6 +24,7 @@ __all__ = ["SAMPLERS", "Samples", "drawn", "sampler", "table", "write"]
 Request = dict[str, Any]
 Answer = Mapping[str, Any]
 _EVALUATED = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+WHOLE = len(_EVALUATED)  # `photos` begins with each photograph whole
 _OTHERS = ("china.jpg", "flower.jpg", "hubble_deep_field.jpg", "ihc.png", "motorcycle_right.png", "retina.jpg")
 
 
@@ -314,8 +315,8 @@ def table(name: str, most: int = 2000) -> Callable[[Reference], tuple[Samples, S
 SAMPLERS: dict[str, Callable[[Reference], tuple[Samples, Samples]]] = {
     "minilm": sampler(lambda: data.sentences(600), lambda: data.sentences(64, 1), sentence, embedded),
     "nudenet": sampler(
-        lambda: photos(48, ("astronaut.png", *_EVALUATED)),
-        lambda: people(48, 1),
+        lambda: photos(48, (*_EVALUATED, "astronaut.png")),
+        lambda: [*photos(36, (*data.CLOSE, "china.jpg", "flower.jpg", "motorcycle_right.png")), *portraits(12, 50)],
         boxed,
         lambda _, answer: detections(first(answer)),
     ),

@@ -31,19 +31,12 @@ _LEAST_SPLIT = 8
 """From so many requests on, some are kept from calibration."""
 _STEP = 1.4
 """Each rung of the ladder leaves this many times as many units in float as the one before, and at least one more."""
-_FORMS_SHARE, _SENSITIVITY_SHARE, _LADDER_SHARE = 0.3, 0.5, 0.2
+_FORM_SHARE, _SENSITIVITY_SHARE, _LADDER_SHARE = 0.2, 0.5, 0.3
 """Parts of the time for choosing a form, for measuring units one by one, and for the ladder."""
-_FORMS: tuple[tuple[Method, bool], ...] = (
-    ("minmax", False),
-    ("minmax", True),
-    ("percentile", False),
-    ("percentile", True),
-)
-"""Ways to find ranges, and whether products alone are quantised; none of them is best for every model."""
-_ALIKE = 1.1
-"""Forms whose times are within this factor of the quickest are told apart by their loss."""
 _CLIPPING = 4.0
 """Ranges by percentile must lose this many times less: what they clip no layer left in float brings back."""
+_ALIKE = 1.1
+"""Forms whose times are within this factor of the quickest are told apart by their loss."""
 _TIMED_RUNS = 6
 _LEAST_COST = 0.01
 """No unit counts as cheaper than this part of the model; leaving one in float costs two conversions at least."""
@@ -78,9 +71,11 @@ def search_exclusions(
 ) -> tuple[Candidate, ...]:
     """Return candidates from all quantised to the first that meets ``target``, or to one unit quantised.
 
-    First the form is chosen: of the quickest ways to quantise everything but the last products, the one that loses
-    least. Of eight requests or more every third is kept from calibration here and the loss measured on those, so that
-    answers beyond the ranges seen show. Time and ``target`` both end the search with what was found by then.
+    First the form is chosen, products alone or what lies between them too: the quicker, or if they are as quick, the
+    one that loses less. Each rung then takes its ranges by the method that serves it best: a single layer with
+    outliers, quantised whole, would choose for all. Of eight requests or more every third is kept from calibration
+    here and the loss measured on those, so that answers beyond the ranges seen show. Time and ``target`` both end the
+    search with what was found by then.
 
     Args:
         model: As for ``quantise``.
@@ -102,18 +97,21 @@ def search_exclusions(
     if len(calibration) >= _LEAST_SPLIT:
         measured = calibration[::3]
         fitted = [request for index, request in enumerate(calibration) if index % 3]
-    trial = _quickest(model, fitted, measured[:_MOST_MEASURED], tell, deadline - seconds * (1 - _FORMS_SHARE))
+    trial = _quickest(Quantiser.of(model, fitted), measured[:_MOST_MEASURED], tell)
     if trial is None:
         return ()
+    if time.monotonic() < deadline:
+        tell("ranges without the outermost values", _FORM_SHARE / 2)
+        trial.add(Quantiser.of(model, fitted, method="percentile"))
     head, units = trial.units()
-    tell("everything quantised", _FORMS_SHARE)
+    tell("everything quantised", _FORM_SHARE)
     found = [trial.candidate(frozenset())]
     if units and found[0].loss.mean > target:
-        tell("all but the last products", _FORMS_SHARE)
+        tell("all but the last products", _FORM_SHARE)
         found.append(trial.candidate(head))
     harm: list[tuple[float, frozenset[str]]] = []
     for index, unit in enumerate(units if found[-1].loss.mean > target else ()):
-        tell(f"only {min(unit)} and what follows it", _FORMS_SHARE + _SENSITIVITY_SHARE * index / len(units))
+        tell(f"only {min(unit)} and what follows it", _FORM_SHARE + _SENSITIVITY_SHARE * index / len(units))
         late = time.monotonic() > deadline - seconds * _LADDER_SHARE
         # What there was no time to measure comes last, in its own order.
         harm.append((-index if late else trial.harm(unit), unit))
@@ -127,28 +125,15 @@ def search_exclusions(
     return tuple(found)
 
 
-def _quickest(
-    model: ModelProto,
-    fitted: Sequence[Mapping[str, Any]],
-    measured: Sequence[Mapping[str, Any]],
-    tell: Progress,
-    deadline: float,
-) -> "_Trial | None":
+def _quickest(made: Quantiser, measured: Sequence[Mapping[str, Any]], tell: Progress) -> "_Trial | None":
     """Return the form that is quick and loses least, None where nothing can be quantised."""
     tried: list[tuple[float, float, _Trial]] = []
-    made: dict[Method, Quantiser] = {}
-    for index, (method, products) in enumerate(_FORMS):
-        if tried and time.monotonic() > deadline:
-            break
-        tell(f"{'products' if products else 'everything'} by {method}", _FORMS_SHARE * index / len(_FORMS))
-        if method not in made:
-            made[method] = Quantiser.of(model, fitted, method=method)
-        trial = _Trial(made[method], measured, products=products)
+    for products in (False, True):
+        tell(f"{'products' if products else 'everything'} quantised", 0.0)
+        trial = _Trial(made, measured, products=products)
         head, _ = trial.units()
-        nodes = trial.choose(head) or trial.choose()
-        if nodes:
-            handicap = _CLIPPING if method == "percentile" else 1.0
-            tried.append((trial.milliseconds(nodes), trial.loss(nodes).mean * handicap, trial))
+        if nodes := trial.choose(head) or trial.choose():
+            tried.append((trial.milliseconds(nodes), trial.loss(made, nodes).mean, trial))
     if not tried:
         return None
     least = min(took for took, _, _ in tried)
@@ -160,10 +145,15 @@ class _Trial:
 
     def __init__(self, made: Quantiser, requests: Sequence[Mapping[str, Any]], *, products: bool) -> None:
         self._made = made
+        self._all = [made]
         self._products = products
         self._requests = requests
         self._whole = made.cost(self.choose())
         self._measure = OutputLoss(_answers(made.model, requests))
+
+    def add(self, made: Quantiser) -> None:
+        """Try the ranges of ``made`` too from now on."""
+        self._all.append(made)
 
     def choose(self, exclude: Collection[str] = ()) -> frozenset[str]:
         return self._made.graph.choose(exclude, products=self._products)
@@ -172,18 +162,19 @@ class _Trial:
         return _units(self._made.graph, self.choose())
 
     def candidate(self, exclude: frozenset[str]) -> Candidate:
-        """Quantise all but ``exclude``."""
+        """Quantise all but ``exclude``, with the ranges that lose least."""
         nodes = self.choose(exclude)
-        cost = self._made.cost(nodes) / self._whole
-        return Candidate(exclude, self._products, self._made.method, self.loss(nodes), cost)
+        tried = [(self.loss(made, nodes), made.method) for made in self._all]
+        loss, method = min(tried, key=lambda pair: pair[0].mean * (_CLIPPING if pair[1] == "percentile" else 1.0))
+        return Candidate(exclude, self._products, method, loss, self._made.cost(nodes) / self._whole)
 
     def harm(self, unit: Collection[str]) -> float:
         """Quantise only ``unit``; return the loss for what it saves."""
-        return self.loss(unit).mean / (self._made.cost(unit) / self._whole + _LEAST_COST)
+        return self.loss(self._made, unit).mean / (self._made.cost(unit) / self._whole + _LEAST_COST)
 
-    def loss(self, nodes: Collection[str]) -> Loss:
-        """Quantise ``nodes``."""
-        return self._measure.of(_answers(self._made.write(nodes), self._requests))
+    def loss(self, made: Quantiser, nodes: Collection[str]) -> Loss:
+        """Quantise ``nodes`` with the ranges of ``made``."""
+        return self._measure.of(_answers(made.write(nodes), self._requests))
 
     def milliseconds(self, nodes: Collection[str]) -> float:
         """Quantise ``nodes``; return the processor time of the quickest run, which other work disturbs least."""
