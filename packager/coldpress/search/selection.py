@@ -36,10 +36,10 @@ def best(
 
     beside = 0 if zipped else beside
     passed = [candidate for candidate in candidates if candidate.passed]
-    exact = [candidate for candidate in passed if not candidate.loss]
+    exact = [candidate for candidate in passed if _exact(candidate)]
     least = min(map(size, exact), default=None)
     if least is not None:
-        passed = [c for c in passed if not c.loss or size(c) <= least * (1 - LEAST_GAIN)]
+        passed = [c for c in passed if _exact(c) or size(c) <= least * (1 - LEAST_GAIN)]
     if max_bytes is not None:
         within = [candidate for candidate in passed if candidate.bytes <= max_bytes]
         return min(within, key=lambda c: (c.loss or 0.0, size(c)), default=None)
@@ -86,6 +86,11 @@ def refuse(candidates: Sequence[Candidate], max_bytes: int | None, early: str = 
         why_not = f": {smallest.why_not}" if smallest.why_not else "; --samples lets more be tried."
         advice = f"the smallest tried is {smallest.name} with {smallest.bytes:,} bytes{why_not}"
     raise ShrinkError(f"No model of at most {max_bytes:,} bytes is still right; {advice} {early}".rstrip())
+
+
+def _exact(candidate: Candidate) -> bool:
+    """Tell whether nothing was rounded; sums added up in another order may show as a loss in calibration alone."""
+    return not candidate.loss or (candidate.verdict is not None and candidate.verdict.identical)
 
 
 def _warm_ms(candidate: Candidate) -> float:
