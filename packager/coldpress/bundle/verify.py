@@ -69,15 +69,14 @@ class Verification:
         """Return it as plain values."""
         return dataclasses.asdict(self)
 
-    @property
-    def summary(self) -> str:
-        """Say it in one line."""
+    def summary(self, of: str = "the original") -> str:
+        """Say it in one line; ``of`` is the model that the answers were compared with."""
         how = "bit for bit" if self.equal else f"within {self.max_rel:.1g} of the largest value"
         if self.drawn:
             how = how if self.max_rel else "with the same values"
             how += f", and in type and rank where chance decides ({', '.join(self.drawn)})"
         count = f"{self.samples} sample{'s' if self.samples != 1 else ''}"
-        return f"verified: answers like the original on {count}, {how}, under Python {self.python}"
+        return f"verified: answers like {of} on {count}, {how}, under Python {self.python}"
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,8 @@ def _show(packed: "Packed") -> None:
     say(f"  {_mb(fit.sizes.unzipped_bytes)} unzipped ({_mb(model)} model, {_mb(runtime)} runtime){zipped}")
     say(f"  model {_mb(shrink['original_bytes'])} -> {_mb(shrink['shrunk_bytes'])}, shipped as {packed.choice.name}")
     if packed.verification:
-        say(f"  {packed.verification.summary}")
+        yardstick = "the original" if packed.shrunk.exact else "the smaller model"
+        say(f"  {packed.verification.summary(yardstick)}")
         say(f"Next: cd {packed.plan.out} && sam deploy --guided")
 
 

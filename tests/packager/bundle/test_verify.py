@@ -100,7 +100,7 @@ def test_every_kind_of_input_and_output_is_compared_to_the_bit(bundler, name):
     assert (found.samples, found.equal, found.max_abs, found.notes) == (len(samples.requests), True, 0.0, ())
     assert found.python == HERE
     assert found.init_ms > 0
-    assert "bit for bit" in found.summary
+    assert "bit for bit" in found.summary()
 
 
 def test_what_depends_on_chance_is_compared_in_type_and_rank_and_the_rest_to_the_bit(bundler):
@@ -110,7 +110,7 @@ def test_what_depends_on_chance_is_compared_in_type_and_rank_and_the_rest_to_the
     plan, reference, samples = bundler.plan(bundler.save("noisy", model))
     found = bundler.verify(plan, reference, samples).verification
     assert (found.drawn, found.equal, found.max_abs) == (("noise",), False, 0.0)
-    assert "where chance decides (noise)" in found.summary
+    assert "where chance decides (noise)" in found.summary()
     weights = onnx.numpy_helper.to_array(model.graph.initializer[0]) * 1.01
     model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, model.graph.initializer[0].name))
     with pytest.raises(VerifyError, match=r"does not answer like other\.onnx"):
