@@ -78,6 +78,10 @@ class Timings:
         self.run_ms = 0.0
         self.encode_ms = 0.0
 
+    def header(self) -> str:
+        """The value of ``Server-Timing`` (W3C), which browsers show beside a request."""
+        return f"decode;dur={self.decode_ms:.3f}, run;dur={self.run_ms:.3f}, encode;dur={self.encode_ms:.3f}"
+
 
 class Response:
     """One HTTP response.

@@ -67,6 +67,7 @@ class Service:
         self.timings: dict[str, float] = {}
         self._root = root
         self._hooks = hooks
+        self._timed = bool(os.environ.get("COLDPRESS_SERVER_TIMING"))
         self._inputs = {info.name: info for info in session.inputs}
         self._outputs = {info.name: info for info in session.outputs}
         self._routes = self._make_routes()
@@ -124,6 +125,8 @@ class Service:
         except Exception as error:  # noqa: BLE001 - the last resort of the process: nothing may escape
             response = failure(error)
         response.timings = timings
+        if self._timed:
+            response.headers["Server-Timing"] = timings.header()
         if request.method == "HEAD":
             response.body = b""
         return response

@@ -31,6 +31,21 @@ def test_answers_carry_their_timings(tmp_path):
     assert ask(service, "POST", "/predict", b"x").timings.run_ms == 0
 
 
+def test_callers_see_the_timings_only_where_they_are_asked_for(tmp_path, monkeypatch):
+    quiet = open_service(tmp_path / "a", "mlp")
+    assert "Server-Timing" not in ask(quiet, "POST", "/predict", json.dumps(_GOOD).encode()).headers
+    monkeypatch.setenv("COLDPRESS_SERVER_TIMING", "1")
+    service = open_service(tmp_path / "b", "mlp")
+    response = ask(service, "POST", "/predict", json.dumps(_GOOD).encode())
+    steps = dict(item.split(";dur=") for item in response.headers["Server-Timing"].split(", "))
+    assert {name: float(ms) for name, ms in steps.items()} == {
+        "decode": round(response.timings.decode_ms, 3),
+        "run": round(response.timings.run_ms, 3),
+        "encode": round(response.timings.encode_ms, 3),
+    }
+    assert "run;dur=0.000" in ask(service, "POST", "/predict", b"x").headers["Server-Timing"]
+
+
 def test_the_manifest_is_looked_for_first(tmp_path):
     with pytest.raises(ManifestError, match="cannot be read"):
         Service.open(str(tmp_path))
