@@ -1,0 +1,114 @@
+"""Azure Functions, Python v2 programming model: decode what a trigger brings, call the service, encode the answer.
+
+One HTTP function takes every path (``{*path}``; the template's ``host.json`` takes away the prefix ``api``). A second
+one scores what is uploaded to the blob container that ``COLDPRESS_UPLOADS`` names, told by Event Grid. Settings:
+
+======================== ============================================================================================
+``COLDPRESS_AUTH_LEVEL`` ``FUNCTION`` (callers send a key; the default) or ``ANONYMOUS``
+``COLDPRESS_UPLOADS``    the container to watch; without it there is no blob trigger
+``UPLOADS__*``           how the Functions host reaches the container's account
+======================== ============================================================================================
+
+The Functions host writes blobs by output bindings, whose paths it must know before the function runs: one for scores
+and one for errors, of which the function sets the one that it means.
+"""
+# ruff: noqa: E402 - the clock starts before the imports that it measures
+
+from __future__ import annotations
+
+from time import perf_counter
+
+_start = perf_counter()
+
+import os
+import sys
+
+from coldpress_runtime.http import Request
+from coldpress_runtime.service import Service
+from coldpress_runtime.telemetry import Telemetry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from coldpress_runtime.uploads import Upload
+
+__all__ = ["make_app"]
+
+_import_ms = (perf_counter() - _start) * 1e3
+
+
+def make_app(root: str | None = None) -> Any:
+    """Open the bundle, warm it up, and return the ``azure.functions.FunctionApp`` that the Python worker indexes.
+
+    Raises what ``Service.open`` raises, so that a bundle which cannot work fails its indexing with one sentence.
+    """
+    import azure.functions as azure  # noqa: PLC0415 - the Python worker brings it
+
+    service = Service.open(root)
+    service.timings = {"import_ms": _import_ms, **service.timings}
+    telemetry = Telemetry(service.manifest.name, service.timings, _log_line)
+
+    def answer(req: Any, context: Any) -> Any:
+        start = perf_counter()
+        request = decode(req)
+        response = service.answer(request)
+        reply = azure.HttpResponse(response.body, status_code=response.status, headers=response.headers)
+        telemetry.record(context.invocation_id, request, response, (perf_counter() - start) * 1e3)
+        return reply
+
+    app = azure.FunctionApp(http_auth_level=os.environ.get("COLDPRESS_AUTH_LEVEL", "FUNCTION"))
+    app.function_name("answer")(app.route(route="{*path}")(_bare(answer)))
+    if os.environ.get("COLDPRESS_UPLOADS"):
+        _score_uploads(app, azure, service, os.environ["COLDPRESS_UPLOADS"])
+    return app
+
+
+def decode(message: Any) -> Request:
+    """Turn an ``azure.functions.HttpRequest`` into a request.
+
+    Path and query come from the URL: ``params`` has lost repeated and empty keys, and ``route_params`` the escapes.
+    """
+    place, _, query = message.url.partition("?")
+    path = place.partition("://")[2].partition("/")[2]
+    return Request(message.method, "/" + path, dict(message.headers), message.get_body(), query)
+
+
+def _score_uploads(app: Any, azure: Any, service: Service, container: str) -> None:
+    from coldpress_runtime.uploads import answer_upload, input_prefix, output_prefix  # noqa: PLC0415 - few ask for it
+
+    def score_upload(blob: Any, scores: Any, errors: Any) -> None:
+        def write(key: str, body: bytes) -> None:
+            (errors if key.endswith(".error.json") else scores).set(body)
+
+        answer_upload(service, upload_of(blob), blob.read, write)
+
+    account = {"connection": "UPLOADS"}
+    uploaded, scored = f"{container}/{input_prefix()}{{name}}", f"{container}/{output_prefix()}{{name}}"
+    function = _bare(score_upload)
+    function = app.blob_output(arg_name="errors", path=f"{scored}.error.json", **account)(function)
+    function = app.blob_output(arg_name="scores", path=f"{scored}.json", **account)(function)
+    function = app.blob_trigger(arg_name="blob", path=uploaded, source=azure.BlobSource.EVENT_GRID, **account)(function)
+    app.function_name("score_upload")(function)
+
+
+def _bare(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Take a function's annotations away: the worker reads them, and understands none but its own types."""
+    function.__annotations__ = {}
+    return function
+
+
+def upload_of(blob: Any) -> Upload:
+    """Turn the trigger's ``azure.functions.InputStream`` into an upload."""
+    from coldpress_runtime.uploads import Upload  # noqa: PLC0415 - few ask for it
+
+    container, _, key = blob.name.partition("/")
+    properties = blob.blob_properties or {}
+    return Upload(container, key, properties.get("ContentType") or "", blob.length, properties.get("ETag") or "")
+
+
+def _log_line(text: str) -> None:
+    """Write the log line and leave out CloudWatch's metrics: the host hands stdout to Application Insights."""
+    sys.stdout.write(text.partition("\n")[0] + "\n")
+    sys.stdout.flush()
