@@ -19,7 +19,8 @@ import os
 from json.encoder import encode_basestring, encode_basestring_ascii
 
 from coldpress_runtime.aws_events import decode, encode, kind_of, reply_limit
-from coldpress_runtime.errors import ColdpressError, RequestError, TooLargeError
+from coldpress_runtime.errors import RequestError, TooLargeError
+from coldpress_runtime.events import bare
 from coldpress_runtime.http import Request, Response
 from coldpress_runtime.refusals import refusal
 from coldpress_runtime.service import Service
@@ -67,7 +68,7 @@ def make_handler(root: str | None = None) -> Callable[[Any, Any], Any]:
         request_id = getattr(context, "aws_request_id", None) or ""
         telemetry.record(request_id, request, response, (perf_counter() - start) * 1e3)
         if kind == "direct" and response.error is not None:
-            raise _clean(response.error)
+            raise bare(response.error)
         return reply
 
     return handler
@@ -83,12 +84,6 @@ def _encoded_size(reply: Any) -> int:
         return 0  # a document of a direct call is about as long as the body that it was parsed from
     text = reply["body"]
     return max(len(encode_basestring_ascii(text)), len(encode_basestring(text)))
-
-
-def _clean(error: Exception) -> Exception:
-    """The error without its traceback and its cause: the log has them, and the caller sees Lambda's rendering."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None) if isinstance(error, ColdpressError) else ColdpressError(str(error))
 
 
 def _register_snapshot_hooks(service: Service, telemetry: Telemetry) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from binascii import a2b_base64, b2a_base64
 
-from coldpress_runtime.errors import RequestError
+from coldpress_runtime.errors import ColdpressError, RequestError
 from coldpress_runtime.http import Request
 
 TYPE_CHECKING = False
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     Event = dict[str, Any]
 
-__all__ = ["body_of", "direct", "document_of", "headers_of", "is_ping", "quote", "reply_of", "without_base_path"]
+__all__ = [
+    "bare",
+    "body_of",
+    "direct",
+    "document_of",
+    "headers_of",
+    "is_ping",
+    "quote",
+    "reply_of",
+    "without_base_path",
+]
 
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _PINGS = ({"coldpress": "ping"}, {"warmer": True}, {"source": "serverless-plugin-warmup"})
@@ -93,6 +103,12 @@ def reply_of(response: Response) -> Event:
         "body": b2a_base64(response.body, newline=False).decode() if text is None else text,
         "isBase64Encoded": text is None,
     }
+
+
+def bare(error: Exception) -> Exception:
+    """The error without its traceback and its cause: the log has them, and a direct caller sees what is raised."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None) if isinstance(error, ColdpressError) else ColdpressError(str(error))
 
 
 def _text(response: Response) -> str | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from coldpress_runtime.http import Request, Response
 
-__all__ = ["METRICS", "NAMESPACE", "Telemetry"]
+__all__ = ["METRICS", "NAMESPACE", "Telemetry", "log_line"]
 
 NAMESPACE = "coldpress"
 #: Metric names and CloudWatch units.
@@ -59,7 +59,7 @@ class Telemetry:
         name = function_name if function_name is not None else os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
         dimensions = '"function_name","model"' if name else '"model"'
         metrics = ",".join(f'{{"Name":"{metric}","Unit":"{unit}"}}' for metric, unit in METRICS)
-        version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "")
+        version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION") or os.environ.get("FC_FUNCTION_VERSION", "")
         of_model = f'"model":{quote(model)}'
         self._origin = of_model + (f',"function_version":{quote(version)}' if version else "")
         of_function = (f'"function_name":{quote(name)},' if name else "") + of_model
@@ -106,6 +106,11 @@ class Telemetry:
             f'"DecodeMs":{decode_ms:.3f},"RunMs":{run_ms:.3f},"EncodeMs":{encode_ms:.3f},"TotalMs":{total_ms:.3f},'
             f'"Errors":{1 if status >= 500 else 0},"request_id":{identity}}}\n'
         )
+
+
+def log_line(text: str) -> None:
+    """Write the log line alone: a cloud other than AWS makes no metrics of the second line."""
+    _stdout(text.partition("\n")[0] + "\n")
 
 
 def _stdout(text: str) -> None:
