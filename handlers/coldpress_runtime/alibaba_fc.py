@@ -14,6 +14,8 @@ from time import perf_counter
 
 _start = perf_counter()
 
+from functools import partial
+
 from coldpress_runtime.errors import RequestError
 from coldpress_runtime.events import (
     bare,
@@ -59,23 +61,27 @@ def make_handler(root: str | None = None) -> Callable[[bytes, Any], Any]:
 
     def handler(event: bytes, context: Any) -> Any:
         start = perf_counter()
+
+        def record(request: Request, response: Response) -> None:
+            identity = getattr(context, "request_id", None) or ""
+            telemetry.record(identity, request, response, (perf_counter() - start) * 1e3)
+
         request, kind = Request("PING", "/"), "direct"
         try:
             document = parse(event)
             kind = kind_of(document)
+            if kind == "uploads":
+                return _score(service, document, record)
             if kind == "ping":
                 response = Response(200, dict(_JSON), b'{"warm":true}')
-            elif kind == "uploads":
-                return _score(service, document)
             else:
                 request = decode(kind, document, model)
                 response = service.answer(request)
         except RequestError as error:
             response = refusal(error)
         reply = reply_of(response) if kind == "http" else document_of(response)
-        request_id = getattr(context, "request_id", None) or ""
-        telemetry.record(request_id, request, response, (perf_counter() - start) * 1e3)
-        if kind == "direct" and response.error is not None:
+        record(request, response)
+        if kind != "http" and response.error is not None:
             raise bare(response.error)
         return reply
 
@@ -117,23 +123,24 @@ def _http(event: Event) -> Request:
     return Request(context["http"]["method"], path, headers_of(event), body_of(event), query)
 
 
-def _score(service: Service, event: Event) -> dict[str, Any]:
+def _score(service: Service, event: Event, record: Callable[[Request, Response], None]) -> dict[str, Any]:
     """Score every object that the event says was made; a failure raises, and Function Compute sends the event again."""
     from coldpress_runtime import oss  # noqa: PLC0415 - few functions watch a bucket
     from coldpress_runtime.uploads import Upload, answer_upload  # noqa: PLC0415 - likewise
 
+    try:
+        made = [each for each in event["events"] if each["eventName"].startswith("ObjectCreated:")]
+        found = [(each["region"], each["oss"]["bucket"]["name"], each["oss"]["object"]) for each in made]
+        uploads = [
+            (region, Upload(bucket, item["key"], item.get("objectMeta", {}).get("mimeType", ""), item["size"],
+                            item.get("eTag", "")))
+            for region, bucket, item in found
+        ]  # fmt: skip
+    except (KeyError, TypeError, AttributeError):
+        raise RequestError("The event is no event that OSS would send; is a field missing?") from None
     written = []
-    for record in event["events"]:
-        if not record["eventName"].startswith("ObjectCreated:"):
-            continue
-        region, bucket, item = record["region"], record["oss"]["bucket"]["name"], record["oss"]["object"]
-        upload = Upload(bucket, item["key"], "", item["size"], item.get("eTag", ""))
-
-        def read(region: str = region, upload: Upload = upload) -> bytes:
-            return oss.get(region, upload.bucket, upload.key)
-
-        def write(key: str, body: bytes, region: str = region, bucket: str = bucket) -> None:
-            oss.put(region, bucket, key, body)
-
-        written.append(answer_upload(service, upload, read, write))
+    for region, upload in uploads:
+        store = oss.Bucket(region, upload.bucket)
+        read = partial(store.get, upload.key, upload.version)
+        written.append(answer_upload(service, upload, read, store.put, record))
     return {"written": written}

@@ -18,46 +18,63 @@ from hashlib import sha256
 from coldpress_runtime.errors import RequestError
 from coldpress_runtime.events import quote
 
-__all__ = ["get", "put"]
+__all__ = ["Bucket"]
 
 _TIMEOUT_S = 60.0
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
-def get(region: str, bucket: str, key: str) -> bytes:
-    """Return an object's bytes; raises FileNotFoundError when there is none, and OSError when OSS refuses."""
-    return _request("GET", region, bucket, key, b"", {})
+class Bucket:
+    """A bucket in a region, read and written as the function's role may.
 
+    Raises RequestError for what cannot name a bucket or a region: both become parts of a host name, and credentials go
+    there.
+    """
 
-def put(region: str, bucket: str, key: str, body: bytes) -> None:
-    """Write an object, in the place of one that is there; raises OSError when OSS refuses."""
-    _request("PUT", region, bucket, key, body, {"content-type": "application/json"})
+    def __init__(self, region: str, name: str) -> None:
+        if not (_NAME.issuperset(name) and _NAME.issuperset(region)):
+            raise RequestError(f"The event names bucket {name!r} in region {region!r}, which OSS cannot have.")
+        self._region = region
+        self._name = name
 
+    def get(self, key: str, version: str = "") -> bytes:
+        """Return an object's bytes.
 
-def _request(method: str, region: str, bucket: str, key: str, body: bytes, headers: dict[str, str]) -> bytes:
-    if not (_NAME.issuperset(bucket) and _NAME.issuperset(region)):
-        # Both become parts of a host name, and credentials go there.
-        raise RequestError(f"The event names bucket {bucket!r} in region {region!r}, which OSS cannot have.")
-    path = "/".join(map(quote, key.split("/")))
-    endpoint = os.environ.get("COLDPRESS_OSS_ENDPOINT") or f"https://oss-{region}-internal.aliyuncs.com"
-    scheme, _, host = endpoint.rstrip("/").rpartition("://")
-    connect = http.client.HTTPConnection if scheme == "http" else http.client.HTTPSConnection
-    if host.replace(".", "").replace(":", "").isdigit():  # an address can carry no bucket in its name
-        connection, target = connect(host, timeout=_TIMEOUT_S), f"/{bucket}/{path}"
-    else:
-        connection, target = connect(f"{bucket}.{host}", timeout=_TIMEOUT_S), f"/{path}"
-    try:
-        connection.request(method, target, body or None, _signed(method, region, f"/{bucket}/{path}", headers))
-        response = connection.getresponse()
-        content = response.read()
-    finally:
-        connection.close()
-    if response.status == 404:
-        raise FileNotFoundError(f"oss://{bucket}/{key} is not there any more.")
-    if response.status >= 300:
-        code = content.partition(b"<Code>")[2].partition(b"</Code>")[0].decode("ascii", "replace")
-        raise OSError(f"OSS answered {response.status} {code} to {method} oss://{bucket}/{key}; look at the role.")
-    return content
+        Raises FileNotFoundError when there is none, or one with another ETag than ``version``; OSError when OSS
+        refuses.
+        """
+        return self._request("GET", key, b"", {}, {"if-match": f'"{version}"'} if version else {})
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write a JSON object, in the place of one that is there; raises OSError when OSS refuses."""
+        self._request("PUT", key, body, {"content-type": "application/json"}, {})
+
+    def _request(self, method: str, key: str, body: bytes, signed: dict[str, str], unsigned: dict[str, str]) -> bytes:
+        path = "/".join(map(quote, key.split("/")))
+        resource = f"/{self._name}/{path}"
+        endpoint = os.environ.get("COLDPRESS_OSS_ENDPOINT") or f"https://oss-{self._region}-internal.aliyuncs.com"
+        scheme, _, host = endpoint.rstrip("/").rpartition("://")
+        connect = http.client.HTTPConnection if scheme == "http" else http.client.HTTPSConnection
+        if host.replace(".", "").replace(":", "").isdigit():  # an address can carry no bucket in its name
+            connection, target = connect(host, timeout=_TIMEOUT_S), resource
+        else:
+            connection, target = connect(f"{self._name}.{host}", timeout=_TIMEOUT_S), f"/{path}"
+        try:
+            headers = unsigned | _signed(method, self._region, resource, signed)
+            connection.request(method, target, body or None, headers)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        if response.status in {404, 412}:
+            raise FileNotFoundError(f"oss://{self._name}/{key} is not there any more.")
+        if response.status >= 300:
+            code = content.partition(b"<Code>")[2].partition(b"</Code>")[0].decode("ascii", "replace")
+            raise OSError(
+                f"OSS answered {response.status} {code} to {method} oss://{self._name}/{key}; expected the function's "
+                "role to be allowed that."
+            )
+        return content
 
 
 def _signed(method: str, region: str, resource: str, headers: dict[str, str]) -> dict[str, str]:
