@@ -1,0 +1,170 @@
+"""Containers: an ASGI 3 application with no framework in it; read a request, call the service, send the response.
+
+uvicorn starts it (``server:app`` in the bundle), FastAPI and Starlette mount it (``api.mount("/digits", make_app())``),
+and Mangum takes it to Lambda. ``COLDPRESS_CONCURRENCY`` says how many requests it takes at a time (80): one more is
+told 429, so that bodies waiting for their turn cannot fill the memory.
+"""
+# ruff: noqa: E402 - the clock starts before the imports that it measures
+
+from __future__ import annotations
+
+from time import perf_counter
+
+_start = perf_counter()
+
+import os
+
+from coldpress_runtime.errors import BusyError, ColdpressError
+from coldpress_runtime.http import Request
+from coldpress_runtime.offload import Offload
+from coldpress_runtime.refusals import refusal
+from coldpress_runtime.service import Service
+from coldpress_runtime.telemetry import Telemetry, log_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+    from coldpress_runtime.http import Response
+
+    Message = dict[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+__all__ = ["make_app"]
+
+_FRAMING = {b"content-length", b"transfer-encoding", b"connection"}  # the server's to say, and never a hook's
+
+_import_ms = (perf_counter() - _start) * 1e3
+
+
+def make_app(root: str | None = None) -> Callable[[Message, Receive, Send], Awaitable[None]]:
+    """Open the bundle, warm it up, and return the ASGI application.
+
+    Raises what ``Service.open`` raises, so that a container which cannot work ends before its port opens.
+    """
+    concurrency = os.environ.get("COLDPRESS_CONCURRENCY", "80")
+    if not (concurrency.isdecimal() and int(concurrency)):
+        raise ColdpressError(f"COLDPRESS_CONCURRENCY is {concurrency!r}; expected a whole number above 0.")
+    service = Service.open(root)
+    service.timings = {"import_ms": _import_ms, **service.timings}
+    answer = _Answer(service, int(concurrency))
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await answer(scope, receive, send)
+        elif kind == "lifespan":
+            await _live(receive, send)
+        elif kind == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})  # before it is accepted: the caller sees 403
+        else:
+            raise ValueError(f"The ASGI scope is of type {kind!r}; expected http or lifespan.")
+
+    return app
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Follow the server's life; nothing is left to open, and nothing closed: under Mangum each request is a life."""
+    event = ""
+    while event != "lifespan.shutdown":
+        event = (await receive())["type"]
+        await send({"type": event + ".complete"})
+
+
+class _Answer:
+    """Answers HTTP requests, so many at a time."""
+
+    def __init__(self, service: Service, concurrency: int) -> None:
+        self._service = service
+        self._offload = Offload(service)
+        self._telemetry = Telemetry(service.manifest.name, service.timings, log_line)
+        self._limit = service.manifest.limits.request_bytes
+        self._concurrency = concurrency
+        self._busy = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        start = perf_counter()
+        request = decode(scope)
+        if request.method in {"GET", "HEAD"}:  # no such route reads a body or runs the model
+            response = self._service.answer(request)
+        elif self._busy >= self._concurrency:
+            message = f"This function answers {self._concurrency} requests at a time; try again in a second."
+            response = refusal(BusyError(message))
+        else:
+            self._busy += 1
+            try:
+                body = await _body(receive, request.headers.get("content-length", ""), self._limit)
+                if body is None:
+                    return  # the caller has gone
+                request.body = body
+                response = await self._offload.answer(request)
+            finally:
+                self._busy -= 1
+        try:
+            await send(
+                {"type": "http.response.start", "status": response.status, "headers": _headers(request, response)}
+            )
+            await send({"type": "http.response.body", "body": response.body})
+        except OSError:  # the caller has gone, in the words of some servers
+            pass
+        if not (request.path.startswith("/v2/health/") and response.status == 200):  # probes come all the time
+            identity = request.headers.get("x-request-id", "")[:128]
+            self._telemetry.record(identity, request, response, (perf_counter() - start) * 1e3)
+
+
+def decode(scope: Message) -> Request:
+    """Turn an ``http`` scope into a request, still without its body; its path is without the app's mount point."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    # The path as it was sent, as other clouds hand it over; servers that do not keep that have its text.
+    path: str = (scope.get("raw_path") or b"").decode("latin-1")
+    root = scope.get("root_path", "").rstrip("/")
+    if not path or not path.startswith(root):
+        path = scope["path"]
+    if root and (path + "/").startswith(root + "/"):
+        path = path[len(root) :] or "/"
+    return Request(scope["method"], path, headers, query=scope.get("query_string", b"").decode("latin-1"))
+
+
+class _Unread(bytes):
+    """A body over the limit, of which only the length is kept: that is all the service asks before it refuses it."""
+
+    length = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+
+async def _body(receive: Receive, announced: str, limit: int) -> bytes | None:
+    """Read a body, and no further than the limit; None when the caller goes."""
+    size = int(announced[:18]) if announced.isdecimal() else 0
+    if size <= limit:
+        chunks: list[bytes] = []
+        size = 0
+        while size <= limit:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if not message.get("more_body"):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    unread = _Unread()
+    unread.length = size
+    return unread
+
+
+def _headers(request: Request, response: Response) -> list[tuple[bytes, bytes]]:
+    headers = {
+        name.lower().encode("latin-1"): text.encode("latin-1", "replace") for name, text in response.headers.items()
+    }
+    for name in _FRAMING & headers.keys():
+        del headers[name]
+    if request.method != "HEAD" and response.status not in {204, 304}:
+        headers[b"content-length"] = b"%d" % len(response.body)
+    return list(headers.items())
