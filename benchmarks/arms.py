@@ -17,7 +17,7 @@ import onnxruntime as ort
 
 from benchmarks.cases import Case
 from coldpress.cache import cache_dir
-from coldpress.emulate.aws import unpack
+from coldpress.emulate.process import unpack
 from coldpress.errors import BundleError
 
 __all__ = ["ARMS", "PYTHONS", "Arm", "Sizes", "build", "sizes"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from coldpress.emulate.events import HttpRequest, Reply, make_event
+from coldpress.emulate.http import HttpRequest, Reply
 from coldpress.reference import Reference
 from tests.support import models
 
@@ -33,12 +33,6 @@ class Case:
     feeds: dict[str, Any]
     binary: bool
     expected: dict[str, Any]
-
-    @property
-    def event(self) -> bytes:
-        """The HTTP API event, as JSON."""
-        event = make_event("http-api", self.request)
-        return json.dumps(event, separators=(",", ":")).encode() if isinstance(event, dict) else event
 
     @property
     def request(self) -> HttpRequest:

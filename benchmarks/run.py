@@ -19,9 +19,8 @@ from benchmarks.arms import ARMS, ROOT, build, pack, sizes
 from benchmarks.cases import CASES, Case, read_outputs
 from coldpress.cache import cache_dir
 from coldpress.console import say, track
-from coldpress.emulate.events import read_reply
-from coldpress.emulate.runtime_api import Invocation
-from coldpress.emulate.runtime_client import python_minor
+from coldpress.emulate.clients import python_minor
+from coldpress.emulate.http import Reply
 from coldpress.errors import EmulateError
 from coldpress.measure import Sample, sample
 from coldpress.reference import Reference
@@ -76,7 +75,7 @@ def _measure(
     for number in track(range(rounds + 1), f"{case.name}: {rounds} rounds of {len(running)} arms", rounds + 1):
         for place in range(len(running)):
             name = running[(place + number) % len(running)]  # nobody always follows the same neighbour
-            one = sample(scratch / name, case.event, python=python)
+            one = sample(scratch / name, case.request, python=python)
             if number:  # the first round only warms the page cache
                 samples[name].append(one)
         if number and "coldpress" in running:
@@ -99,12 +98,12 @@ def _measure(
 
 def _first_answer(case: Case, folder: Path, python: Path, name: str) -> dict[str, Any]:
     """Start an arm once and check its answer; EmulateError when it cannot run this model or answers something else."""
-    kept: list[Invocation] = []
-    sample(folder, case.event, python=python, warm_calls=1, check=kept.append)
+    kept: list[Reply] = []
+    sample(folder, case.request, python=python, warm_calls=1, check=kept.append)
     if name == "floor":
         return {}
     try:
-        outputs = read_outputs(read_reply("http-api", kept[-1].payload), case.expected)
+        outputs = read_outputs(kept[-1], case.expected)
     except (ValueError, KeyError) as error:
         raise EmulateError(f"{name} {error}") from None
     for output, expected in case.expected.items():

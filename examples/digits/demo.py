@@ -19,7 +19,8 @@ from coldpress.cache import cache_dir
 from coldpress.cli import main as coldpress
 from coldpress.console import progress, say
 from coldpress.emulate.aws import LambdaFunction
-from coldpress.emulate.events import HttpRequest, make_event
+from coldpress.emulate.events import make_event
+from coldpress.emulate.http import HttpRequest
 from coldpress.measure import init_steps
 
 HERE = Path("build/demo")

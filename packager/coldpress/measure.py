@@ -1,4 +1,4 @@
-"""How a built function starts cold: fresh processes under AWS's runtime client, an empty function beside it.
+"""How a built function starts cold: fresh processes under its provider's own runtime, an empty function beside it.
 
 Every round starts the empty function and the one under measurement in turn, so that whatever else the machine is doing
 falls on both alike; figures are medians with their ranges. Page cache warm, no limit on the CPU: what a microVM's boot
@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from coldpress.emulate.aws import LambdaFunction, locate, unpack
-from coldpress.emulate.runtime_api import Invocation
-from coldpress.errors import EmulateError
+from coldpress.emulate.function import function_class, start, target_of
+from coldpress.emulate.http import HttpRequest, Reply
+from coldpress.emulate.process import unpacked
 
-__all__ = ["Measurement", "Sample", "Spread", "empty_function", "init_steps", "measure", "sample", "unpacked"]
+__all__ = ["Measurement", "Sample", "Spread", "empty_function", "init_steps", "measure", "sample"]
 
 WARM_CALLS = 20
-_EMPTY = "def handler(event, context):\n    return {}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +81,11 @@ class Measurement:
 
 
 @contextmanager
-def unpacked(build: str | Path) -> Iterator[Path]:
-    """Give a folder that holds the function of ``build`` unpacked, for as many starts as wanted."""
-    source = locate(build)
-    if source.is_dir():
-        yield source
-        return
-    with tempfile.TemporaryDirectory(prefix="coldpress-") as folder:
-        unpack(source, Path(folder))
-        yield Path(folder)
-
-
-@contextmanager
-def empty_function() -> Iterator[Path]:
-    """Give a folder with a function that does nothing: what interpreter and runtime client cost by themselves."""
+def empty_function(target: str) -> Iterator[Path]:
+    """Give a folder with a function that does nothing: what the provider's own runtime costs by itself."""
     with tempfile.TemporaryDirectory(prefix="coldpress-floor-") as folder:
-        Path(folder, "app.py").write_text(_EMPTY, encoding="utf-8")
+        for name, text in function_class(target).EMPTY.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
         yield Path(folder)
 
 
@@ -118,20 +106,20 @@ def init_steps(logs: str) -> dict[str, float]:
 
 def sample(
     folder: Path,
-    event: Mapping[str, Any] | bytes,
+    request: HttpRequest,
     *,
     python: str | Path | None = None,
     memory_mb: int = 1024,
     warm_calls: int = WARM_CALLS,
-    check: Callable[[Invocation], None] | None = None,
+    check: Callable[[Reply], None] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Sample:
     """Start the function in ``folder`` once and time its start, its first answer, and ``warm_calls`` more.
 
     Args:
         folder: the function, unpacked.
-        event: what it is sent, each time.
-        python: the interpreter; None as for `LambdaFunction`.
+        request: what it is sent, each time.
+        python: the interpreter; None as for `start`.
         memory_mb: what the function is told it has.
         warm_calls: answers after the first.
         check: gets the first and the last answer, and raises when one is wrong.
@@ -140,44 +128,34 @@ def sample(
     Raises:
         EmulateError: it does not start, or an invocation fails.
     """
-    with LambdaFunction(folder, python=python, memory_mb=memory_mb, environment=environment) as function:
-        first = _invoke(function, event)
-        later = [_invoke(function, event) for _ in range(warm_calls)]
+    with start(folder, python=python, memory_mb=memory_mb, environment=environment) as function:
+        first = function.call(request)
+        later = [function.call(request) for _ in range(warm_calls)]
         peak_mb, logs = function.peak_mb, function.logs()
         init_ms = function.init_ms
     if check is not None:
-        check(first)
-        check(later[-1])
+        check(first.reply)
+        check(later[-1].reply)
     return Sample(init_ms, first.ms, statistics.median(call.ms for call in later), peak_mb, init_steps(logs))
-
-
-def _invoke(function: LambdaFunction, event: Mapping[str, Any] | bytes) -> Invocation:
-    answer = function.invoke(event)
-    if answer.error is not None:
-        kind, message = answer.error.get("errorType", "Error"), answer.error.get("errorMessage", "")
-        raise EmulateError(
-            f"The function raised {kind}: {message}; its log ends with: {function.logs()[-300:].strip()}"
-        )
-    return answer
 
 
 def measure(
     build: str | Path,
-    event: Mapping[str, Any] | bytes,
+    request: HttpRequest,
     *,
     rounds: int = 10,
     python: str | Path | None = None,
     memory_mb: int = 1024,
-    check: Callable[[Invocation], None] | None = None,
+    check: Callable[[Reply], None] | None = None,
     track: Callable[[Iterator[int]], Iterator[int]] = iter,
 ) -> Measurement:
     """Measure the function of ``build`` and, between its rounds, the empty one.
 
     Args:
         build: what ``coldpress pack`` wrote, a zip, or an unpacked function.
-        event: what it is sent, the same each time.
+        request: what it is sent, the same each time.
         rounds: fresh processes of each; one more of each goes first and is not counted.
-        python: the interpreter; None as for `LambdaFunction`.
+        python: the interpreter; None as for `start`.
         memory_mb: what the function is told it has.
         check: gets answers and raises when one is wrong.
         track: wraps the rounds, to show progress.
@@ -187,12 +165,12 @@ def measure(
     """
     ours: list[Sample] = []
     floor: list[Sample] = []
-    with unpacked(build) as folder, empty_function() as empty:
-        with LambdaFunction(folder, python=python, memory_mb=memory_mb) as function:
+    with unpacked(build) as folder, empty_function(target_of(folder)) as empty:
+        with start(folder, python=python, memory_mb=memory_mb) as function:
             python, minor = function.python, function.minor
         for number in track(iter(range(rounds + 1))):
-            bare = sample(empty, {}, python=python, memory_mb=memory_mb)
-            one = sample(folder, event, python=python, memory_mb=memory_mb, check=check)
+            bare = sample(empty, HttpRequest(), python=python, memory_mb=memory_mb)
+            one = sample(folder, request, python=python, memory_mb=memory_mb, check=check)
             if number:  # the first pair only warms the page cache
                 floor.append(bare)
                 ours.append(one)

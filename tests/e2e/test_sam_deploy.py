@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from coldpress.emulate.aws import LambdaFunction, unpack
+from coldpress.emulate.aws import LambdaFunction
+from coldpress.emulate.process import unpack
 from coldpress.render.aws import AUTHS, AwsValues, render_aws
 from coldpress.render.template import write_files
 from tests.support.golden import AWS_CASES

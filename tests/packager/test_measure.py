@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from coldpress.cli import bench, invoke
+from coldpress.emulate.http import HttpRequest
 from coldpress.emulate.requests import request_from_file, warmup_request
 from coldpress.errors import ConfigError, EmulateError
 from coldpress.measure import Spread, empty_function, init_steps, measure, sample
@@ -37,7 +38,7 @@ def slow(tmp_path):
 
 
 def test_a_sample_tells_start_first_answer_and_warm_answers_apart(slow):
-    one = sample(slow, {}, python=sys.executable, warm_calls=5)
+    one = sample(slow, HttpRequest(), python=sys.executable, warm_calls=5)
     assert one.init_ms >= 200
     assert 50 <= one.first_ms < one.init_ms
     assert 10 <= one.warm_ms < one.first_ms
@@ -49,12 +50,12 @@ def test_peak_memory_is_that_of_the_function_not_of_this_process(slow, tmp_path)
     big = tmp_path / "big"
     big.mkdir()
     (big / "app.py").write_text("x = bytearray(80_000_000)\n" + SLOW)
-    small, large = (sample(each, {}, python=sys.executable, warm_calls=1).peak_mb for each in (slow, big))
+    small, large = (sample(each, HttpRequest(), python=sys.executable, warm_calls=1).peak_mb for each in (slow, big))
     assert 75 < large - small < 85
 
 
 def test_measuring_gives_medians_ranges_steps_and_the_empty_function(slow):
-    result = measure(slow, {}, rounds=2, python=sys.executable)
+    result = measure(slow, HttpRequest(), rounds=2, python=sys.executable)
     assert result.rounds == 2
     assert result.init_ms.low <= result.init_ms.median <= result.init_ms.high
     assert result.floor["init_ms"].median < 200 <= result.init_ms.median
@@ -65,22 +66,22 @@ def test_measuring_gives_medians_ranges_steps_and_the_empty_function(slow):
 
 
 def test_a_wrong_answer_stops_the_measurement(slow):
-    def check(answer):
-        raise EmulateError(f"wrong: {answer.json()['statusCode']}")
+    def check(reply):
+        raise EmulateError(f"wrong: {reply.status}")
 
     with pytest.raises(EmulateError, match="wrong: 200"):
-        measure(slow, {}, rounds=1, python=sys.executable, check=check)
+        measure(slow, HttpRequest(), rounds=1, python=sys.executable, check=check)
 
 
 def test_a_handler_that_raises_stops_the_measurement_with_its_message(tmp_path):
     (tmp_path / "app.py").write_text("def handler(e, c):\n    raise KeyError('pixels')\n")
     with pytest.raises(EmulateError, match="KeyError: 'pixels'"):
-        sample(tmp_path, {}, python=sys.executable)
+        sample(tmp_path, HttpRequest(), python=sys.executable)
 
 
 def test_the_empty_function_answers():
-    with empty_function() as folder:
-        one = sample(folder, {}, python=sys.executable, warm_calls=3)
+    with empty_function("aws") as folder:
+        one = sample(folder, HttpRequest(), python=sys.executable, warm_calls=3)
     assert one.steps == {}
     assert 0 < one.warm_ms < one.init_ms
 

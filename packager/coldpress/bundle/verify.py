@@ -1,6 +1,6 @@
 """Proof that a bundle works: started from its zip in an empty environment, it must answer like the original model.
 
-The function runs under the provider's own runtime client; requests go in as the provider's events, in the protocol's
+The function runs under the provider's own runtime; requests go in as the provider hands them over, in the protocol's
 binary form, which keeps every bit; the answers are held against the plain ``onnxruntime`` binding on the original file.
 A bundle with a stand-in model for other CPUs is started a second time as such a CPU would start it. Packages of hooks
 are imported one by one; what trimming broke is put back, and the bundle written anew.
@@ -17,8 +17,8 @@ from urllib.parse import quote
 from coldpress.bundle.archive import Archive
 from coldpress.bundle.runnable import Bundle
 from coldpress.bundle.tree import Tree, TreePlan
-from coldpress.emulate.aws import LambdaFunction
-from coldpress.emulate.events import HttpRequest, Reply, make_event, read_reply
+from coldpress.emulate.function import LocalFunction, start
+from coldpress.emulate.http import HttpRequest, Reply
 from coldpress.errors import EmulateError, VerifyError
 from coldpress.exchange import compare_answer, infer_request, plain_json, read_answer
 from coldpress.measure import init_steps
@@ -172,15 +172,15 @@ def _run(
     path = f"/v2/models/{quote(manifest['name'], safe='')}"
     memory, timeout = manifest["function"]["memory_mb"], max(_TIMEOUT_S, manifest["function"]["timeout_s"])
     notes: list[str] = []
-    with LambdaFunction(build, python=bundle.python, memory_mb=memory, timeout_s=timeout) as function:
-        _expect_ok(_call(function, HttpRequest("GET", "/v2/health/ready")), "/v2/health/ready")
-        metadata = json.loads(_expect_ok(_call(function, HttpRequest("GET", path)), path).body)
+    with start(build, python=bundle.python, memory_mb=memory, timeout_s=timeout) as function:
+        _expect_ok(function.call(HttpRequest("GET", "/v2/health/ready")).reply, "/v2/health/ready")
+        metadata = json.loads(_expect_ok(function.call(HttpRequest("GET", path)).reply, path).body)
         _check_signature(metadata, reference)
         total = Difference()
         composite = {port.name for port in reference.signature.inputs if port.kind != "tensor"}
         for request, answer in zip(requests, expected, strict=True):
             body, headers = infer_request(request, composite)
-            reply = _call(function, HttpRequest("POST", f"{path}/infer", headers, body))
+            reply = function.call(HttpRequest("POST", f"{path}/infer", headers, body)).reply
             if reply.status == _TOO_LARGE:
                 got: Mapping[str, Any] = bundle.answer_directly(request)
                 notes.append("A sample or its answer is over the provider's limit, and was compared at the engine.")
@@ -201,13 +201,6 @@ def _run(
         return _Run(total, function.init_ms, steps, function.minor, tuple(notes))
 
 
-def _call(function: LambdaFunction, request: HttpRequest) -> Reply:
-    invocation = function.invoke(make_event("http-api", request))
-    if invocation.error is not None:
-        raise VerifyError(f"The bundle's handler failed: {invocation.error.get('errorMessage', invocation.error)}")
-    return read_reply("http-api", invocation.payload)
-
-
 def _expect_ok(reply: Reply, path: str) -> Reply:
     if reply.status != _OK:
         raise VerifyError(
@@ -224,10 +217,10 @@ def _check_signature(metadata: Mapping[str, Any], reference: Reference) -> None:
             raise VerifyError(f"The bundle's {side} are {', '.join(found)}; the original's are {', '.join(want)}.")
 
 
-def _try_hooks(bundle: Bundle, function: LambdaFunction, request: Mapping[str, Any]) -> str:
+def _try_hooks(bundle: Bundle, function: LocalFunction, request: Mapping[str, Any]) -> str:
     """Send a sample through the hooks as plain JSON; what they make of it is theirs, unless they miss a module."""
     body = json.dumps({"inputs": {name: plain_json(value) for name, value in request.items()}}).encode()
-    reply = _call(function, HttpRequest("POST", "/predict", body=body))
+    reply = function.call(HttpRequest("POST", "/predict", body=body)).reply
     if reply.status == _OK:
         return ""
     if reply.status >= _SERVER_ERROR and bundle.put_back(function.logs()):

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from coldpress.console import emit_json, emit_text, say, track
-from coldpress.emulate.events import make_event, read_reply
+from coldpress.emulate.http import Reply
+from coldpress.emulate.process import unpacked
 from coldpress.emulate.requests import manifest_of, request_from_file, warmup_request
-from coldpress.emulate.runtime_api import Invocation
 from coldpress.errors import ConfigError, EmulateError
-from coldpress.measure import measure, unpacked
+from coldpress.measure import measure
 
 __all__ = ["add_parser", "run"]
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
         result = measure(
             folder,
-            make_event("http-api", request),
+            request,
             rounds=args.rounds,
             python=args.python,
             memory_mb=1024 if manifest is None else manifest.function.memory_mb,
@@ -70,8 +70,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(answer: Invocation) -> None:
-    reply = read_reply("http-api", answer.payload)
+def _check(reply: Reply) -> None:
     if not 200 <= reply.status < 300:
         said = reply.body[:200].decode("utf-8", "replace")
         raise EmulateError(

@@ -1,15 +1,16 @@
-"""``coldpress invoke``: send one request to a built function, through its provider's event shape and runtime client."""
+"""``coldpress invoke``: send one request to a built function, through its provider's own runtime and event shape."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from coldpress.console import emit_json, say
-from coldpress.emulate.aws import LambdaFunction
-from coldpress.emulate.events import HttpRequest, make_event, read_reply
+from coldpress.emulate.function import start
+from coldpress.emulate.http import HttpRequest
+from coldpress.emulate.process import unpacked
 from coldpress.emulate.requests import manifest_of, request_from_file
-from coldpress.errors import ConfigError, EmulateError
-from coldpress.measure import init_steps, unpacked
+from coldpress.errors import ConfigError
+from coldpress.measure import init_steps
 
 __all__ = ["add_parser", "run"]
 
@@ -23,7 +24,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("request", type=Path, nargs="?", help="file whose bytes are the body (none: a GET)")
     parser.add_argument("--path", help="default: /v2/models/NAME/infer when `inputs` is a list, else /predict")
     parser.add_argument("--method", help="default: POST with a body, GET without")
-    parser.add_argument("--event", choices=_KINDS, default="http-api", help="who calls (http-api)")
+    parser.add_argument("--event", choices=_KINDS, help="on AWS: who calls (http-api)")
     parser.add_argument(
         "--header", action="append", default=[], metavar="NAME:VALUE", help="a request header; may be repeated"
     )
@@ -40,17 +41,13 @@ def run(args: argparse.Namespace) -> int:
             request = HttpRequest(args.method or "GET", args.path or "/v2/health/ready", headers)
         else:
             request = request_from_file(args.request, manifest, path=args.path, method=args.method, headers=headers)
-        event = make_event(args.event, request)
         memory_mb, timeout_s = (
             (1024, 30) if manifest is None else (manifest.function.memory_mb, manifest.function.timeout_s)
         )
-        with LambdaFunction(folder, python=args.python, memory_mb=memory_mb, timeout_s=timeout_s) as function:
-            answer = function.invoke(event)
+        with start(folder, python=args.python, memory_mb=memory_mb, timeout_s=timeout_s) as function:
+            call = function.call(request, args.event)
             init_ms, minor, logs = function.init_ms, function.minor, function.logs()
-    if answer.error is not None:
-        kind, message = answer.error.get("errorType", "Error"), answer.error.get("errorMessage", "")
-        raise EmulateError(f"The function raised {kind}: {str(message).rstrip('.')}; mend the request or its hooks.")
-    reply = read_reply(args.event, answer.payload)
+    reply = call.reply
     if args.json:
         emit_json(
             {
@@ -58,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
                 "headers": dict(reply.headers),
                 "body": reply.body.decode("utf-8", "replace"),
                 "init_ms": round(init_ms, 3),
-                "first_ms": round(answer.ms, 3),
+                "first_ms": round(call.ms, 3),
                 "steps": init_steps(logs),
                 "python": minor,
             }
@@ -68,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.flush()
     say(
         f"{request.method} {request.path} -> {reply.status}; ready after {init_ms:.0f} ms, "
-        f"first answer after {answer.ms:.1f} ms (Python {minor})"
+        f"first answer after {call.ms:.1f} ms (Python {minor})"
     )
     return 0 if 200 <= reply.status < 300 else 1
 

@@ -8,56 +8,19 @@ import base64
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote
 
+from coldpress.emulate.http import CALLER, HttpRequest, Reply
 from coldpress.errors import EmulateError
 
-__all__ = ["EVENTS", "HttpRequest", "Reply", "make_event", "read_reply"]
+__all__ = ["EVENTS", "make_event", "read_reply"]
 
 _HOST = "abcdefghij.execute-api.eu-central-1.amazonaws.com"
 _URL_HOST = "abcdefghijabcdefghijabcdefghij.lambda-url.eu-central-1.on.aws"
 _REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
-_CALLER = "203.0.113.10"  # an address reserved for documentation
 # What the gateways pass on as text; everything else arrives in base64.
 _TEXT = ("text/", "application/json", "application/javascript", "application/xml", "application/x-www-form-urlencoded")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """One HTTP request: what a caller would send.
-
-    Attributes:
-        path: with its query string, if any (``/predict?x=1``).
-        headers: names in any case; ``content-type`` defaults to ``application/json`` when there is a body.
-    """
-
-    method: str = "GET"
-    path: str = "/"
-    headers: Mapping[str, str] | None = None
-    body: bytes = b""
-
-    def all_headers(self) -> dict[str, str]:
-        """Return the headers in lower case, with those that a client always sends."""
-        headers = {name.lower(): value for name, value in (self.headers or {}).items()}
-        if self.body:
-            headers.setdefault("content-type", "application/json")
-            headers.setdefault("content-length", str(len(self.body)))
-        headers.setdefault("user-agent", "coldpress")
-        headers.setdefault("x-forwarded-for", _CALLER)
-        headers.setdefault("x-forwarded-port", "443")
-        headers.setdefault("x-forwarded-proto", "https")
-        return headers
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the caller would get back."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 def _body(request: HttpRequest, headers: Mapping[str, str]) -> tuple[str | None, bool]:
@@ -92,7 +55,7 @@ def _http_api(request: HttpRequest, host: str = _HOST, stage: str = "$default") 
                 "method": request.method,
                 "path": path,
                 "protocol": "HTTP/1.1",
-                "sourceIp": _CALLER,
+                "sourceIp": CALLER,
                 "userAgent": headers["user-agent"],
             },
             "requestId": _REQUEST_ID,
@@ -135,7 +98,7 @@ def _rest(request: HttpRequest) -> dict[str, Any]:
             "apiId": _HOST.partition(".")[0],
             "domainName": _HOST,
             "httpMethod": request.method,
-            "identity": {"sourceIp": _CALLER, "userAgent": headers["user-agent"]},
+            "identity": {"sourceIp": CALLER, "userAgent": headers["user-agent"]},
             "path": f"/prod{path}",
             "protocol": "HTTP/1.1",
             "requestId": _REQUEST_ID,

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from coldpress.emulate.events import HttpRequest
+from coldpress.emulate.http import HttpRequest
 from coldpress.errors import EmulateError
 from coldpress_runtime.manifest import Manifest
 from coldpress_runtime.tensor import DTYPES

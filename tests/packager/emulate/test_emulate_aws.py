@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from coldpress.emulate.aws import LambdaFunction, locate, target_minor, unpack
-from coldpress.emulate.events import EVENTS, HttpRequest, make_event, read_reply
-from coldpress.emulate.runtime_client import runtime_client
+from coldpress.emulate.aws import LambdaFunction
+from coldpress.emulate.clients import client
+from coldpress.emulate.events import EVENTS, make_event, read_reply
+from coldpress.emulate.http import HttpRequest
+from coldpress.emulate.process import locate, target_minor, unpack
 from coldpress.errors import EmulateError, ResolveError
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="awslambdaric is for Linux")
@@ -198,7 +200,7 @@ def test_a_damaged_zip_is_one_sentence(tmp_path):
 def test_what_is_not_a_built_function_is_refused(tmp_path):
     with pytest.raises(EmulateError, match="there is nothing there"):
         locate(tmp_path / "nowhere")
-    with pytest.raises(EmulateError, match=r"neither function\.zip nor app\.py"):
+    with pytest.raises(EmulateError, match=r"neither function\.zip nor function/ nor one of app\.py"):
         locate(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"x")
     with pytest.raises(EmulateError, match="not a built function"):
@@ -228,8 +230,8 @@ def test_an_interpreter_that_does_not_run_is_one_sentence(tmp_path):
 
 
 def test_the_runtime_client_is_kept_compiled_in_a_folder_of_its_own():
-    home = runtime_client(sys.executable)
-    assert runtime_client(sys.executable) == home
+    home = client("aws", sys.executable)
+    assert client("aws", sys.executable) == home
     sources, compiled = list(home.glob("awslambdaric/*.py")), list(home.glob("awslambdaric/__pycache__/*.pyc"))
     assert sources
     assert len(sources) == len(compiled)
@@ -242,8 +244,8 @@ def test_a_runtime_client_that_cannot_be_downloaded_is_one_sentence(tmp_path, mo
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     with pytest.raises(ResolveError, match="could not be downloaded"):
-        runtime_client(sys.executable)
-    assert not list((tmp_path / "awslambdaric").iterdir())
+        client("aws", sys.executable)
+    assert not list((tmp_path / "clients" / "aws").iterdir())
 
 
 POST = HttpRequest("POST", "/predict?a=1&b=x%20y&a=2", {"X-One": "1"}, b'{"inputs": {}}')

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import coldpress.emulate
-from coldpress.emulate.runtime_client import runtime_client
+from coldpress.emulate.clients import client
 from tests.support.local_aws import tool
 
 __all__ = ["InterfaceEmulator"]
@@ -49,13 +49,12 @@ class InterfaceEmulator:
         door, api = _free_ports(2)
         self._address = f"http://127.0.0.1:{door}{_INVOKE}"
         self._log = scratch / "emulator.log"
-        client = runtime_client(python)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
                     *(_binary(), "--runtime-interface-emulator-address", f"127.0.0.1:{door}"),
                     *("--runtime-api-address", f"127.0.0.1:{api}"),
-                    *(python, "-I", "-S", "-B", _LAUNCH, folder, client, "app.handler"),
+                    *(python, "-I", "-S", "-B", _LAUNCH, folder, client("aws", python), "app.handler"),
                 ],
                 cwd=folder,
                 env={

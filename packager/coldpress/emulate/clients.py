@@ -1,7 +1,7 @@
-"""AWS's own runtime client (awslambdaric) for one interpreter: fetched once, pinned by hash, kept compiled.
+"""What a provider runs functions with, such as AWS's awslambdaric: fetched once, pinned by hash, kept compiled.
 
-It lives in a folder of its own in the cache, never in the packager's environment, so that a function under test sees
-what it would see on Lambda and nothing else.
+``locks/<name>.in`` names it and ``locks/<name>.txt`` pins it. It lives in a folder of its own in the cache, never in
+the packager's environment, so that a function under test sees what it would see in the cloud and nothing else.
 """
 
 import hashlib
@@ -12,16 +12,18 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from coldpress.cache import cache_dir
 from coldpress.errors import EmulateError, ResolveError
 
-__all__ = ["python_minor", "runtime_client"]
+__all__ = ["client", "python_minor"]
 
-_LOCK = Path(__file__).with_name("runtime_client.txt")
+_LOCKS = Path(__file__).with_name("locks")
 
 
+@cache
 def python_minor(python: str | Path) -> str:
     """Ask the interpreter ``python`` for its version, as ``"3.13"``.
 
@@ -42,12 +44,13 @@ def python_minor(python: str | Path) -> str:
     return done.stdout.strip()
 
 
-def runtime_client(python: str | Path, minor: str | None = None) -> Path:
-    """Return a folder that holds ``awslambdaric`` and what it needs, compiled for the interpreter ``python``.
+def client(name: str, python: str | Path, minor: str | None = None) -> Path:
+    """Return a folder that holds what ``locks/<name>.txt`` pins, compiled for the interpreter ``python``.
 
     Args:
+        name: of the lock file, without ``.txt``: mostly a target's.
         python: the interpreter that will run it.
-        minor: its version as ``"3.13"``, when the caller knows it.
+        minor: the version whose wheels to take, as ``"3.13"``; None: the interpreter's own.
 
     Raises:
         EmulateError: it cannot be had for this machine or interpreter.
@@ -55,17 +58,20 @@ def runtime_client(python: str | Path, minor: str | None = None) -> Path:
     """
     if not sys.platform.startswith("linux"):
         raise EmulateError(
-            f"Lambda's runtime client exists for Linux only, and this is {sys.platform}; "
+            f"What providers run functions with exists for Linux only, and this is {sys.platform}; "
             "run this command in a Linux container or on CI."
         )
-    minor = minor or python_minor(python)
-    lock = hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:12]
-    home = cache_dir("awslambdaric") / f"cp{minor.replace('.', '')}-{platform.machine()}-{lock}"
+    own = python_minor(python)
+    minor = minor or own
+    lock = _LOCKS / f"{name}.txt"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+    tag = f"cp{minor.replace('.', '')}" + ("" if own == minor else f"-under-{own.replace('.', '')}")
+    home = cache_dir("clients", name) / f"{tag}-{platform.machine()}-{digest}"
     if home.is_dir():
         return home
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=".new-") as scratch:
         wheels, tree = Path(scratch, "wheels"), Path(scratch, "tree")
-        _download(minor, wheels)
+        _download(name, lock, minor, wheels)
         for wheel in sorted(wheels.iterdir()):
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(tree)  # each pinned by its hash
@@ -76,7 +82,7 @@ def runtime_client(python: str | Path, minor: str | None = None) -> Path:
             check=False,
         )
         if compiled.returncode:
-            raise EmulateError(f"{python} could not compile Lambda's runtime client: {compiled.stdout.strip()[-300:]}")
+            raise EmulateError(f"{python} could not compile the runtime of {name}: {compiled.stdout.strip()[-300:]}")
         try:
             tree.rename(home)
         except OSError:
@@ -85,19 +91,19 @@ def runtime_client(python: str | Path, minor: str | None = None) -> Path:
     return home
 
 
-def _download(minor: str, into: Path) -> None:
+def _download(name: str, lock: Path, minor: str, into: Path) -> None:
     machine = platform.machine()
     platforms = [f"manylinux2014_{machine}", f"manylinux_2_17_{machine}", f"manylinux_2_28_{machine}"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--implementation", "cp"]
-    command += ["--python-version", minor, *(word for name in platforms for word in ("--platform", name))]
-    command += ["--dest", str(into), "--requirement", str(_LOCK)]
+    command += ["--python-version", minor, *(word for each in platforms for word in ("--platform", each))]
+    command += ["--dest", str(into), "--requirement", str(lock)]
     environment = os.environ | {"PYTHONNOUSERSITE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         shutil.rmtree(into, ignore_errors=True)
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()[-300:]]
         raise ResolveError(
-            f"Lambda's runtime client for Python {minor} on {machine} could not be downloaded "
+            f"The runtime of {name} for Python {minor} on {machine} could not be downloaded "
             f"({lines[-1].removeprefix('ERROR: ')}); check the package index that pip uses and try again."
         )

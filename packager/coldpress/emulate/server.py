@@ -1,0 +1,93 @@
+"""A built function that its provider reaches over HTTP on a port: the start, and the requests."""
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from coldpress.emulate.http import Call, HttpRequest, Reply
+from coldpress.emulate.process import FunctionProcess
+from coldpress.errors import EmulateError
+
+__all__ = ["ServerProcess", "free_port"]
+
+_HOST = "127.0.0.1"
+_POLL_S = 0.001  # between two looks whether the server listens: what a measured start may be off by
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class ServerProcess(FunctionProcess):
+    """A function whose runtime is an HTTP server; subclasses start it with ``_serve`` from their ``_begin``."""
+
+    _why: str | None = None
+
+    def _serve(self, command: Sequence[object], variables: Mapping[str, str], port: int) -> float:
+        """Start ``command``, which is to listen on ``port``; return the milliseconds until it does."""
+        self.port = port
+        self._gone = threading.Event()
+        self._local = threading.local()
+        started = self._spawn(command, variables)
+        while not self._gone.is_set():
+            with contextlib.suppress(OSError), socket.create_connection((_HOST, port), self.init_timeout_s):
+                return (time.perf_counter() - started) * 1e3
+            if time.perf_counter() - started > self.init_timeout_s:
+                raise EmulateError(f"The function was not ready after {self.init_timeout_s:g} s of starting.")
+            time.sleep(_POLL_S)
+        raise EmulateError(f"The function failed while starting: {self._why}")
+
+    def call(self, request: HttpRequest, door: str | None = None) -> Call:
+        """Send one request and wait for its reply; may be called from several threads at once.
+
+        Raises:
+            EmulateError: the process ended, or did not answer in time, and is gone; or a door was asked for.
+        """
+        if door is not None:
+            raise EmulateError(f"This function takes HTTP requests alone, not the event {door}; leave --event out.")
+        return self._send(request.method, request.path, request.all_headers(), request.body)
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call:
+        """Send a request as it is, over this thread's own connection."""
+        if self._process is None:
+            raise EmulateError("The function is closed; start another one.")
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = http.client.HTTPConnection(_HOST, self.port, timeout=self.timeout_s)
+        try:
+            return _exchange(connection, method, path, headers, body)
+        except TimeoutError:
+            self._kill()
+            raise EmulateError(f"The function did not answer within its time limit of {self.timeout_s:g} s.") from None
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            self._local.connection = None
+            self._gone.wait(1.0)  # for a process that has just ended: its own words say more
+            raise EmulateError(self._why or f"The function broke the connection ({error!r}).") from None
+
+    def _ended(self, why: str) -> None:
+        self._why = why
+        self._gone.set()
+
+
+def _exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: bytes
+) -> Call:
+    if connection.sock is None:
+        connection.connect()  # not part of the call: providers keep their connections open
+    sent = time.perf_counter()
+    connection.request(method, path, body=body or None, headers=dict(headers))
+    response = connection.getresponse()
+    content = response.read()
+    ms = (time.perf_counter() - sent) * 1e3
+    names: dict[str, str] = {}
+    for name, value in response.getheaders():
+        key = name.lower()
+        names[key] = f"{names[key]}, {value}" if key in names else value
+    return Call(Reply(response.status, names, content), ms)
