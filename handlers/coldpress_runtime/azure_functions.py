@@ -21,18 +21,17 @@ from time import perf_counter
 _start = perf_counter()
 
 import os
-import sys
 
 from coldpress_runtime.http import Request
 from coldpress_runtime.service import Service
-from coldpress_runtime.telemetry import Telemetry
+from coldpress_runtime.telemetry import Telemetry, log_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from coldpress_runtime.uploads import Upload
+    from coldpress_runtime.http import Response
 
 __all__ = ["make_app"]
 
@@ -48,7 +47,7 @@ def make_app(root: str | None = None) -> Any:
 
     service = Service.open(root)
     service.timings = {"import_ms": _import_ms, **service.timings}
-    telemetry = Telemetry(service.manifest.name, service.timings, _log_line)
+    telemetry = Telemetry(service.manifest.name, service.timings, log_line)
 
     def answer(req: Any, context: Any) -> Any:
         start = perf_counter()
@@ -61,7 +60,7 @@ def make_app(root: str | None = None) -> Any:
     app = azure.FunctionApp(http_auth_level=os.environ.get("COLDPRESS_AUTH_LEVEL", "FUNCTION"))
     app.function_name("answer")(app.route(route="{*path}")(_bare(answer)))
     if os.environ.get("COLDPRESS_UPLOADS"):
-        _score_uploads(app, azure, service, os.environ["COLDPRESS_UPLOADS"])
+        _score_uploads(app, azure, service, telemetry, os.environ["COLDPRESS_UPLOADS"])
     return app
 
 
@@ -75,14 +74,29 @@ def decode(message: Any) -> Request:
     return Request(message.method, "/" + path, dict(message.headers), message.get_body(), query)
 
 
-def _score_uploads(app: Any, azure: Any, service: Service, container: str) -> None:
-    from coldpress_runtime.uploads import answer_upload, input_prefix, output_prefix  # noqa: PLC0415 - few ask for it
+def _score_uploads(app: Any, azure: Any, service: Service, telemetry: Telemetry, container: str) -> None:
+    """Register the function that scores blobs; a failure raises, and the host sends the event again."""
+    from coldpress_runtime.uploads import (  # noqa: PLC0415 - few functions watch a container
+        Upload,
+        answer_upload,
+        input_prefix,
+        output_prefix,
+    )
 
-    def score_upload(blob: Any, scores: Any, errors: Any) -> None:
-        def write(key: str, body: bytes) -> None:
-            (errors if key.endswith(".error.json") else scores).set(body)
+    def score_upload(blob: Any, scores: Any, errors: Any, context: Any) -> None:
+        start = perf_counter()
+        body = blob.read()
+        properties = blob.blob_properties or {}
+        _, _, key = blob.name.partition("/")
+        upload = Upload(container, key, properties.get("ContentType") or "", len(body), properties.get("ETag") or "")
 
-        answer_upload(service, upload_of(blob), blob.read, write)
+        def write(key: str, document: bytes) -> None:
+            (errors if key.endswith(".error.json") else scores).set(document)
+
+        def record(request: Request, response: Response) -> None:
+            telemetry.record(context.invocation_id, request, response, (perf_counter() - start) * 1e3)
+
+        answer_upload(service, upload, lambda: body, write, record)
 
     account = {"connection": "UPLOADS"}
     uploaded, scored = f"{container}/{input_prefix()}{{name}}", f"{container}/{output_prefix()}{{name}}"
@@ -97,18 +111,3 @@ def _bare(function: Callable[..., Any]) -> Callable[..., Any]:
     """Take a function's annotations away: the worker reads them, and understands none but its own types."""
     function.__annotations__ = {}
     return function
-
-
-def upload_of(blob: Any) -> Upload:
-    """Turn the trigger's ``azure.functions.InputStream`` into an upload."""
-    from coldpress_runtime.uploads import Upload  # noqa: PLC0415 - few ask for it
-
-    container, _, key = blob.name.partition("/")
-    properties = blob.blob_properties or {}
-    return Upload(container, key, properties.get("ContentType") or "", blob.length, properties.get("ETag") or "")
-
-
-def _log_line(text: str) -> None:
-    """Write the log line and leave out CloudWatch's metrics: the host hands stdout to Application Insights."""
-    sys.stdout.write(text.partition("\n")[0] + "\n")
-    sys.stdout.flush()

@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from coldpress.emulate.clients import client
@@ -21,14 +22,25 @@ __all__ = ["AzureFunction"]
 
 _WORKER = Path(__file__).with_name("_azure_worker.py")
 _LEAST = "3.13"  # what the worker library asks for
+_EMPTY = """import azure.functions as func
+
+app = func.FunctionApp()
+
+
+@app.route(route="{*path}")
+def answer(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(b"{}")
+"""
 
 
 class AzureFunction(ServerProcess):
     """A started function app that answers HTTP requests, and runs functions with other triggers when told to."""
 
+    EMPTY = MappingProxyType({"function_app.py": _EMPTY})
+
     def _begin(self, environment: dict[str, str]) -> float:
-        made_for = self.minor if int(self.minor[2:]) >= int(_LEAST[2:]) else _LEAST
-        library = client("azure", self.python, made_for)
+        early = int(self.minor[2:]) < int(_LEAST[2:])
+        library = client("azure", self.python, _LEAST if early else None)
         port = free_port()
         variables = CLEAN | self._settings() | environment
         command = [self.python, "-I", "-S", "-B", _WORKER, self.root, library, str(port)]

@@ -1,0 +1,2 @@
+output TOPIC_NAME string = topic.name
+output UPLOADS_ACCOUNT string = uploads.name
