@@ -64,6 +64,11 @@ class Prices:
     instance: str
     figures: Mapping[str, Figure]
 
+    @property
+    def as_of(self) -> dt.date:
+        """Return the date of the oldest amount of money."""
+        return min(figure.date for name, figure in self.figures.items() if name.startswith(_MONEY))
+
     def __getitem__(self, name: str) -> float:
         """Return a figure's value, 0 where the provider has none of that name."""
         figure = self.figures.get(name)
@@ -75,6 +80,7 @@ class Prices:
             "region": self.region,
             "currency": self.currency,
             "instance": self.instance,
+            "as_of": self.as_of.isoformat(),
             "figures": [figure.to_json() for figure in self.figures.values()],
         }
 
