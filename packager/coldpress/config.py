@@ -22,6 +22,7 @@ __all__ = [
     "METRICS",
     "PASSES",
     "AwsConfig",
+    "AzureConfig",
     "Bytes",
     "Config",
     "FunctionConfig",
@@ -165,10 +166,29 @@ class AwsConfig:
 
 
 @dataclass(frozen=True)
+class AzureConfig:
+    """``[targets.azure]``: the Flex Consumption plan's instances, who may call, and uploads that are scored.
+
+    ``memory_mb`` is an instance's; the plan sells three sizes, so ``function.memory_mb`` does not count here.
+    """
+
+    location: str = "westeurope"
+    auth: Literal["function", "entra", "anonymous"] = "function"
+    entra_client_id: str = ""
+    memory_mb: Literal[512, 2048, 4096] = 2048
+    maximum_instances: int = field(default=100, metadata={"at_least": 1, "at_most": 1000})
+    always_ready: int = field(default=0, metadata={"at_least": 0})
+    http_concurrency: int | None = field(default=None, metadata={"at_least": 1, "at_most": 1000})
+    uploads_container: str = ""
+    log_retention_days: int = field(default=30, metadata={"at_least": 30, "at_most": 730})
+
+
+@dataclass(frozen=True)
 class TargetsConfig:
     """``[targets.*]``: one table a provider."""
 
     aws: AwsConfig = AwsConfig()
+    azure: AzureConfig = AzureConfig()
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from types import MappingProxyType
 from urllib.parse import quote as quote_url
 
 from coldpress._resources import template_root
+from coldpress.config import Config
 from coldpress.errors import TemplateError
 from coldpress.render.template import Template, slug
 
-__all__ = ["AUTHS", "LOCATIONS", "MEMORY_MB", "AzureValues", "render_azure"]
+__all__ = ["AUTHS", "LOCATIONS", "MEMORY_MB", "AzureValues", "azure_values", "render_azure"]
 
 AUTHS = ("function", "entra", "anonymous")
 # What an instance of the Flex Consumption plan may have.
@@ -31,7 +32,11 @@ LOCATIONS = (
     *("southcentralus", "southeastasia", "southindia", "spaincentral", "swedencentral", "switzerlandnorth"),
     *("uaenorth", "uksouth", "ukwest", "westcentralus", "westeurope", "westindia", "westus", "westus2", "westus3"),
 )
-_OURS = re.compile(r"(AzureWebJobs|FUNCTIONS_|WEBSITE_|APPLICATIONINSIGHTS_|UPLOADS__|COLDPRESS_(AUTH_LEVEL|UPLOADS)$)")
+# What main.bicep sets itself, and what the plan does not take.
+_OURS = ("AzureFunctionsJobHost__", "AzureWebJobs", "APPLICATIONINSIGHTS_", "COLDPRESS_AUTH_LEVEL", "COLDPRESS_UPLOADS")
+_OURS += ("FUNCTIONS_", "UPLOADS__", "WEBSITE_")
+    r"(AzureWebJobs|AzureFunctionsJobHost__|FUNCTIONS_|WEBSITE_|APPLICATIONINSIGHTS_|UPLOADS__|COLDPRESS_(AUTH_LEVEL|UPLOADS)$)"
+)
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TAG_CHARACTERS = 256
 
@@ -46,6 +51,7 @@ class AzureValues:
         location: the region; one of :data:`LOCATIONS`.
         python: the function's Python, such as ``"3.13"``.
         memory_mb: of an instance; one of :data:`MEMORY_MB`.
+        timeout_s: 1 to 230, which is how long Azure's load balancer waits for an answer.
         auth: who may call: ``"function"`` (who knows a key of the function), ``"entra"`` (a Microsoft Entra token made
             out for ``entra_client_id``) or ``"anonymous"``.
         entra_client_id: the application registration that callers ask for; needed by ``auth="entra"`` alone.
@@ -65,6 +71,7 @@ class AzureValues:
     location: str = "westeurope"
     python: str = "3.13"
     memory_mb: int = 2048
+    timeout_s: int = 30
     auth: str = "function"
     entra_client_id: str = ""
     maximum_instances: int = 100
@@ -79,6 +86,7 @@ class AzureValues:
         _one_of("auth", self.auth, AUTHS)
         _one_of("memory_mb", self.memory_mb, MEMORY_MB)
         _one_of("python", self.python, _PYTHONS)
+        _between("timeout_s", self.timeout_s, 1, 230)
         _between("maximum_instances", self.maximum_instances, 1, 1000)
         _between("always_ready", self.always_ready, 0, self.maximum_instances)
         _between("log_retention_days", self.log_retention_days, 30, 730)
@@ -100,7 +108,7 @@ class AzureValues:
                 "single hyphens"
             )
         for name in self.environment:
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or _OURS.match(name):
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(_OURS):
                 raise TemplateError(
                     f"{name!r} cannot name a setting of yours: use letters, digits and _, and none of Azure's own names"
                 )
@@ -114,6 +122,27 @@ class AzureValues:
     def output_prefix(self) -> str:
         """What the names of answers to uploads begin with."""
         return self.environment.get("COLDPRESS_OUTPUT_PREFIX", "scores/")
+
+
+def azure_values(config: Config, name: str) -> AzureValues:
+    """Gather what the templates need from the settings, which also checks it."""
+    function, azure = config.function, config.targets.azure
+    return AzureValues(
+        name=name,
+        version=config.model.version,
+        location=azure.location,
+        python=function.python,
+        memory_mb=azure.memory_mb,
+        timeout_s=function.timeout_s,
+        auth=azure.auth,
+        entra_client_id=azure.entra_client_id,
+        maximum_instances=azure.maximum_instances,
+        always_ready=azure.always_ready,
+        http_concurrency=azure.http_concurrency,
+        uploads_container=azure.uploads_container,
+        log_retention_days=azure.log_retention_days,
+        environment=function.environment,
+    )
 
 
 def render_azure(values: AzureValues) -> dict[str, str]:
@@ -175,6 +204,7 @@ def _holes(values: AzureValues) -> dict[str, str]:
         "name_in_path": quote_url(values.name, safe=""),
         "python": values.python,
         "slug": name,
+        "timeout": f"00:{values.timeout_s // 60:02}:{values.timeout_s % 60:02}",
         "title": " ".join(values.name.replace("`", "'").split()),
         "upload_roles": "  storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'" if uploads else "",
         "version_tag": _text(values.version[:_TAG_CHARACTERS]),

@@ -3,7 +3,8 @@
 resource uploads 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   // checkov:skip=CKV_AZURE_59: Whoever uploads needs no virtual network; who may is decided by roles alone.
   // checkov:skip=CKV_AZURE_206: Whether inputs are worth copies in another region is yours to decide: sku below.
-  // checkov:skip=CKV_AZURE_33: Its one queue holds the names of blobs that could not be scored.
+  // checkov:skip=CKV_AZURE_35: Likewise; a network rule would shut out the plan, which has no fixed addresses.
+  // checkov:skip=CKV_AZURE_43: The name is up and 13 letters and digits, which the check cannot work out.
   name: 'up${token}'
   location: location
   tags: tags
