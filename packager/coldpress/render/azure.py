@@ -35,8 +35,6 @@ LOCATIONS = (
 # What main.bicep sets itself, and what the plan does not take.
 _OURS = ("AzureFunctionsJobHost__", "AzureWebJobs", "APPLICATIONINSIGHTS_", "COLDPRESS_AUTH_LEVEL", "COLDPRESS_UPLOADS")
 _OURS += ("FUNCTIONS_", "UPLOADS__", "WEBSITE_")
-    r"(AzureWebJobs|AzureFunctionsJobHost__|FUNCTIONS_|WEBSITE_|APPLICATIONINSIGHTS_|UPLOADS__|COLDPRESS_(AUTH_LEVEL|UPLOADS)$)"
-)
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TAG_CHARACTERS = 256
 
