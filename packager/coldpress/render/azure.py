@@ -33,8 +33,10 @@ LOCATIONS = (
     *("uaenorth", "uksouth", "ukwest", "westcentralus", "westeurope", "westindia", "westus", "westus2", "westus3"),
 )
 # What main.bicep sets itself, and what the plan does not take.
-_OURS = ("AzureFunctionsJobHost__", "AzureWebJobs", "APPLICATIONINSIGHTS_", "COLDPRESS_AUTH_LEVEL", "COLDPRESS_UPLOADS")
-_OURS += ("FUNCTIONS_", "UPLOADS__", "WEBSITE_")
+_OURS = (
+    *("AzureFunctionsJobHost__", "AzureWebJobs", "APPLICATIONINSIGHTS_", "COLDPRESS_AUTH_LEVEL", "COLDPRESS_UPLOADS"),
+    *("FUNCTIONS_", "UPLOADS__", "WEBSITE_"),
+)
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TAG_CHARACTERS = 256
 
