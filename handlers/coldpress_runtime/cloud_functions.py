@@ -19,7 +19,6 @@ import sys
 from threading import Lock
 
 from coldpress_runtime.http import Request
-from coldpress_runtime.refusals import failure
 from coldpress_runtime.service import Service
 from coldpress_runtime.telemetry import Telemetry, log_line
 
@@ -107,7 +106,10 @@ class _Bundle:
         try:
             self.open()
         except Exception as error:  # noqa: BLE001 - an error that left this function would be ignored
-            failure(error)
+            import traceback  # noqa: PLC0415 - rare
+
+            traceback.print_exception(error)
+            sys.stderr.flush()
             os._exit(_FAILED_TO_BOOT)
 
 
