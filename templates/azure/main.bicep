@@ -94,16 +94,18 @@ resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
       bypass: 'AzureServices'
     }
   }
+}
 
-  resource blobs 'blobServices' = {
-    name: 'default'
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+  parent: storage
+  name: 'default'
+}
 
-    resource packages 'containers' = {
-      name: 'packages'
-      properties: {
-        publicAccess: 'None'
-      }
-    }
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+  parent: blobs
+  name: 'packages'
+  properties: {
+    publicAccess: 'None'
   }
 }
 
@@ -199,24 +201,26 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       }
     }
   }
-  dependsOn: [ownStorage]
-
-  // Deployments sign in with Microsoft Entra; there are no publishing passwords.
-  resource ftp 'basicPublishingCredentialsPolicies' = {
-    name: 'ftp'
-    properties: {
-      allow: false
-    }
-  }
-
-  resource scm 'basicPublishingCredentialsPolicies' = {
-    name: 'scm'
-    properties: {
-      allow: false
-    }
-  }
-@{auth}
+  dependsOn: [ownStorage, packages]
 }
+
+// Deployments sign in with Microsoft Entra; there are no publishing passwords.
+resource ftp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+  parent: app
+  name: 'ftp'
+  properties: {
+    allow: false
+  }
+}
+
+resource scm 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+  parent: app
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
+@{auth}
 
 output APP_NAME string = app.name
 output URL string = 'https://${app.properties.defaultHostName}'

@@ -212,7 +212,7 @@ def _holes(values: AzureValues) -> dict[str, str]:
     if values.auth == "entra":
         holes["entra_client_id"] = values.entra_client_id
         # Event Grid's calls carry a key of the Functions host, and no token.
-        holes["open_paths"] = "        excludedPaths: ['/runtime/webhooks/blobs']" if uploads else ""
+        holes["open_paths"] = "      excludedPaths: ['/runtime/webhooks/blobs']" if uploads else ""
     if uploads:
         holes |= {
             "input_prefix": values.input_prefix,

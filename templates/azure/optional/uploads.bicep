@@ -25,16 +25,18 @@ resource uploads 'Microsoft.Storage/storageAccounts@2023-05-01' = {
       bypass: 'AzureServices'
     }
   }
+}
 
-  resource blobs 'blobServices' = {
-    name: 'default'
+resource uploadsBlobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+  parent: uploads
+  name: 'default'
+}
 
-    resource container 'containers' = {
-      name: '@{uploads_container}'
-      properties: {
-        publicAccess: 'None'
-      }
-    }
+resource uploadsContainer 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+  parent: uploadsBlobs
+  name: '@{uploads_container}'
+  properties: {
+    publicAccess: 'None'
   }
 }
 
