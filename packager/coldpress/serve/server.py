@@ -1,0 +1,63 @@
+"""The HTTP server around the application: its socket first, so that a port in use is said before a model is loaded."""
+
+import errno
+import ipaddress
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from coldpress.errors import ConfigError
+
+__all__ = ["address", "is_local", "listen", "run"]
+
+_BACKLOG = 2048
+_GRACE_S = 3  # for requests that are under way when the server is stopped
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the server's socket; port 0 takes a free one.
+
+    Raises:
+        ConfigError: the host is none of this machine's, or the port cannot be had.
+    """
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(place[:2], family=family, backlog=_BACKLOG)
+    except socket.gaierror:
+        raise ConfigError(f"--host {host!r} is no address; leave it out for this machine alone.") from None
+    except OSError as error:
+        why = {
+            errno.EADDRINUSE: f"Port {port} of {host} is in use; stop what listens there, or choose --port 0.",
+            errno.EADDRNOTAVAIL: f"{host} is no address of this machine; leave --host out for this machine alone.",
+            errno.EACCES: f"Port {port} is for the system alone; choose one above 1023 with --port.",
+        }
+        said = why.get(error.errno or 0, f"The system gives no socket at {host}:{port} ({error.strerror}).")
+        raise ConfigError(said) from None
+
+
+def address(listener: socket.socket) -> str:
+    """The URL under which a browser on this machine finds the server."""
+    host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_local(listener: socket.socket) -> bool:
+    """Whether only this machine reaches the server."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
+def run(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve until the process is told to stop; raises KeyboardInterrupt then."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
