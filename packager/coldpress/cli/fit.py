@@ -11,7 +11,7 @@ from coldpress.errors import ConfigError
 from coldpress.targets import ENTRIES
 
 if TYPE_CHECKING:
-    from coldpress.fit.compare import Cost, Demand, Offer, Subject
+    from coldpress.fit.compare import Demand, Offer, Subject
 
 __all__ = ["add_parser", "run"]
 
@@ -103,7 +103,7 @@ def render(subject: "Subject", offers: "Sequence[Offer]", demand: "Demand") -> s
             _ms(load.init_ms + load.first_ms) if load else "-",
             _ms(load.warm_ms) if load else "-",
             f"{_money(cost.per_million)} {currency}" if cost else "the host's",
-            _pays(cost) if cost else "-",
+            ("never" if cost.break_even is None else f"{_count(cost.break_even)} a month") if cost else "-",
         )
     with console.capture() as captured:
         console.print(Text(_measured(subject)), soft_wrap=True)
@@ -114,12 +114,6 @@ def render(subject: "Subject", offers: "Sequence[Offer]", demand: "Demand") -> s
     if demand.free:
         lines.append("  What is free every month is taken off; other functions of the account eat from it too.")
     return "\n".join(lines)
-
-
-def _pays(cost: "Cost") -> str:
-    if cost.break_even is None:
-        return "never"
-    return f"{_count(cost.break_even)} a month, {100 * cost.break_even / cost.capacity:.0f} % busy"
 
 
 def _measured(subject: "Subject") -> str:

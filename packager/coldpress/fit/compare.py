@@ -81,7 +81,15 @@ class Demand:
 
 @dataclass(frozen=True)
 class Cost:
-    """A month's bills in one currency; ``break_even`` is None where an instance that is always on never pays."""
+    """A month's bills in one currency.
+
+    Attributes:
+        monthly: for instances that come and go.
+        per_million: of that, a million requests.
+        always_on: for instances that never go.
+        break_even: the requests a month from which one of those costs no more; None where none does.
+        capacity: the requests a month that one of those is for.
+    """
 
     monthly: float
     per_million: float
@@ -90,9 +98,8 @@ class Cost:
     capacity: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as a JSON object; ``break_even_busy`` is the instance's busy share there."""
-        busy = None if self.break_even is None else round(self.break_even / self.capacity, 4)
-        return {**vars(self), "break_even_busy": busy}
+        """Return the record as a JSON object."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ __all__ = ["MONTH_S", "Load", "always_on_cost", "billed_ms", "break_even", "capa
 
 MONTH_S = 730 * 3600
 _MILLION = 1_000_000
+_BUSIEST = 0.8
+"""Of the time that one instance may be kept busy: requests come at random, and wait for each other at a busier one."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ def on_demand_cost(prices: Prices, tier: Tier, load: Load, requests: float, *, f
 
 
 def capacity(tier: Tier, load: Load) -> int:
-    """Return the requests a month that one instance answers, one after another without a pause."""
-    return math.floor(MONTH_S * 1000 / max(load.on(tier).warm_ms, 1e-6))
+    """Return the requests a month that one instance answers, one after another, in four fifths of the time."""
+    return math.floor(_BUSIEST * MONTH_S * 1000 / max(load.on(tier).warm_ms, 1e-6))
 
 
 def always_on_cost(prices: Prices, tier: Tier, load: Load, requests: float) -> float:
@@ -117,9 +119,9 @@ def always_on_cost(prices: Prices, tier: Tier, load: Load, requests: float) -> f
 def break_even(prices: Prices, tier: Tier, load: Load, *, free: bool = False) -> int | None:
     """Return the least number of requests a month from which one instance that is always on costs no more.
 
-    The number where ``always_on_cost`` and ``on_demand_cost`` cross; None where they do not before the instance is busy
-    all the time: there the instance is bought for the starts that it saves callers, not to save money. The difference
-    of the two only falls once the free quantities are used up, so halving finds the place.
+    The number where ``always_on_cost`` and ``on_demand_cost`` cross; None where they do not before the instance is at
+    its capacity: there it is bought for the starts that it saves callers, not to save money. The difference of the two
+    only falls once the free quantities are used up, so halving finds the place.
     """
 
     def pays(requests: int) -> bool:

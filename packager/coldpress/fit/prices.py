@@ -199,9 +199,10 @@ def _check_currency(provider: str, table: Mapping[str, Any], path: Path) -> None
 
 def _amounts(table: Mapping[str, Any]) -> set[str]:
     """Name the amounts of money in a provider's table."""
-    mine = {f"{section}.{key}" for section in _MONEY for key in table.get(section, {})}
-    others = {f"{other}.{name}" for other in _OTHER_ARCHITECTURES for name in _amounts(table.get(other, {}))}
-    return mine | others
+    places = [(section, table.get(section, {})) for section in _MONEY]
+    for other in _OTHER_ARCHITECTURES:
+        places += [(f"{other}.{section}", table.get(other, {}).get(section, {})) for section in _MONEY]
+    return {f"{section}.{key}" for section, figures in places for key in figures}
 
 
 @cache

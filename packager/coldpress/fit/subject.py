@@ -10,14 +10,15 @@ from coldpress._resources import runtime_root
 from coldpress.bundle.wheels import engine_pins
 from coldpress.config import FunctionConfig
 from coldpress.console import progress
-from coldpress.emulate.function import start, target_of
-from coldpress.emulate.http import HttpRequest
+from coldpress.emulate.function import target_of
+from coldpress.emulate.http import Reply
 from coldpress.emulate.process import locate, target_minor, unpacked
 from coldpress.emulate.requests import manifest_of, request_from_file, warmup_request
 from coldpress.errors import FitError
 from coldpress.fit.compare import Subject
 from coldpress.fit.cost import Load
 from coldpress.fit.sizes import Entry, Sizes, kind_of, measure_sizes
+from coldpress.measure import sample
 
 if TYPE_CHECKING:
     from coldpress_runtime.manifest import Manifest
@@ -57,16 +58,18 @@ def _read_build(build: Path, body: Path | None) -> Subject:
         architecture = _architecture(build, manifest)
         request = warmup_request(folder, manifest) if body is None else request_from_file(body, manifest)
         with progress(f"start {build} {_ROUNDS} times"):
-            runs = [_run(folder, manifest, request) for _ in range(_ROUNDS + 1)][1:]  # the first fills the page cache
+            memory_mb = manifest.function.memory_mb
+            runs = [sample(folder, request, memory_mb=memory_mb, check=_check) for _ in range(_ROUNDS + 1)]
         minor = target_minor(folder)
-    warm, first, init, peak_mb = _medians(runs)
+    figures = [(run.warm_ms, run.first_ms, run.init_ms, run.peak_mb) for run in runs[1:]]  # the first fills caches
+    warm, first, init, peak_mb = _medians(figures)
     return Subject(
         name=str(build),
         target=target_of(build),
         sizes=measure_sizes(locate(build)),
         python=minor or _DEFAULTS.python,
         architecture=architecture,
-        memory_mb=manifest.function.memory_mb,
+        memory_mb=memory_mb,
         timeout_s=manifest.function.timeout_s,
         load=Load(warm, first, init),
         peak_mb=peak_mb,
@@ -86,20 +89,12 @@ def _architecture(build: Path, manifest: "Manifest") -> str:
     return architecture
 
 
-def _run(folder: Path, manifest: "Manifest", request: HttpRequest) -> tuple[float, float, float, float]:
-    """Start the function once; return warm, first and init in ms, and the peak in MB (10^6 bytes)."""
-    memory_mb, timeout_s = manifest.function.memory_mb, manifest.function.timeout_s
-    with start(folder, memory_mb=memory_mb, timeout_s=timeout_s) as function:
-        first = function.call(request)
-        if not 200 <= first.reply.status < 300:
-            said = first.reply.body[:200].decode("utf-8", "replace")
-            raise FitError(
-                f"The function answered {first.reply.status} ({said}); measure a request that it takes, with --request."
-            )
-        warm: list[float] = []
-        while len(warm) < 3 or (len(warm) < _WARM and sum(warm) < _WARM_MS):
-            warm.append(function.call(request).ms)
-        return statistics.median(warm), first.ms, function.init_ms, function.peak_mb
+def _check(reply: Reply) -> None:
+    if not 200 <= reply.status < 300:
+        said = reply.body[:200].decode("utf-8", "replace")
+        raise FitError(
+            f"The function answered {reply.status} to this request ({said}); measure one that it takes, with --request."
+        )
 
 
 def _read_model(path: Path) -> Subject:

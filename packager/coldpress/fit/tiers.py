@@ -86,5 +86,5 @@ def _vcpus(target: str, memory_mb: int) -> float:
         return _FLEX_VCPUS[memory_mb]
     if target == "alibaba":
         gb = memory_mb / 1024
-        return math.ceil(max(gb / 4, min(gb, 1.0)) * 20 - 1e-9) / 20
+        return max(math.floor(20 * min(gb, 1.0)), math.ceil(20 * gb / 4)) / 20
     return 1.0
