@@ -25,6 +25,7 @@ __all__ = [
     "AzureConfig",
     "Bytes",
     "Config",
+    "ContainerConfig",
     "FunctionConfig",
     "ModelConfig",
     "SamplesConfig",
@@ -184,11 +185,26 @@ class AzureConfig:
 
 
 @dataclass(frozen=True)
+class ContainerConfig:
+    """``[targets.container]``: the image, how many copies of it run, and who may call."""
+
+    image: str = ""  # default: NAME:VERSION
+    base: str = ""  # default: Docker's slim image of function.python
+    port: int = field(default=8080, metadata={"at_least": 1024, "at_most": 65535})
+    cpu: float = field(default=1.0, metadata={"at_least": 0.1, "at_most": 64})
+    concurrency: int = field(default=80, metadata={"at_least": 1, "at_most": 1000})
+    min_replicas: int = field(default=0, metadata={"at_least": 0})
+    max_replicas: int = field(default=10, metadata={"at_least": 1})
+    public: bool = False
+
+
+@dataclass(frozen=True)
 class TargetsConfig:
     """``[targets.*]``: one table a provider."""
 
     aws: AwsConfig = AwsConfig()
     azure: AzureConfig = AzureConfig()
+    container: ContainerConfig = ContainerConfig()
 
 
 @dataclass(frozen=True)
