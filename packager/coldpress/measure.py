@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from coldpress.emulate.function import function_class, start, target_of
+from coldpress.emulate.function import start, target_of
 from coldpress.emulate.http import HttpRequest, Reply
 from coldpress.emulate.process import unpacked
+from coldpress.targets import TARGETS
 
 __all__ = ["Measurement", "Sample", "Spread", "empty_function", "init_steps", "measure", "sample"]
 
@@ -84,7 +85,7 @@ class Measurement:
 def empty_function(target: str) -> Iterator[Path]:
     """Give a folder with a function that does nothing: what the provider's own runtime costs by itself."""
     with tempfile.TemporaryDirectory(prefix="coldpress-floor-") as folder:
-        for name, text in function_class(target).EMPTY.items():
+        for name, text in TARGETS[target].function_class().EMPTY.items():
             Path(folder, name).write_text(text, encoding="utf-8")
         yield Path(folder)
 

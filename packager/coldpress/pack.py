@@ -34,6 +34,7 @@ from coldpress.samples.sample_set import SampleSet
 from coldpress.samples.warmup import warmup_record
 from coldpress.search.account import Shrunk
 from coldpress.search.shrink_file import ShrunkFile, shrink_file
+from coldpress.targets import TARGETS
 from coldpress_runtime.manifest import Manifest
 
 __all__ = ["Packed", "execute"]
@@ -126,7 +127,8 @@ def _build(plan: Plan, work: Path) -> Packed:
 def _choose_form(plan: Plan, found: ShrunkFile, yardstick: Reference, work: Path) -> Choice:
     """Measure in which form the model starts soonest; one that alone is over the limit is not worth the time."""
     shrunk = found.shrunk
-    hopeless = model_bytes(shrunk.path) > _limits(plan)["unzipped_bytes"].limit
+    limit = _limits(plan).get("unzipped_bytes")
+    hopeless = limit is not None and model_bytes(shrunk.path) > limit.limit
     with progress("measure in which form the model starts soonest"):
         choice = choose_form(
             shrunk.path,
@@ -194,23 +196,30 @@ def _notes(found: ShrunkFile, choice: Choice, tree: Tree) -> tuple[str, ...]:
 def _packages(plan: Plan) -> tuple[Wheel, ...]:
     """Resolve what the hooks import, once; the very same files are taken from then on.
 
-    A newer release must not change a bundle unasked.
+    A newer release must not change a bundle unasked. What the target itself needs comes first, and hooks use it too.
     """
+    own = TARGETS[plan.target].packages(plan.python, plan.architecture, cache_dir("wheels"))
     if not plan.requirements:
-        return ()
-    wanted = "\n".join((*sorted(plan.requirements), plan.python, plan.architecture))
+        return own
+    requirements = (*sorted(plan.requirements), *(f"{wheel.name}=={wheel.version}" for wheel in own))
+    wanted = "\n".join((*requirements, plan.python, plan.architecture))
     lock = cache_dir("locks") / f"{hashlib.sha256(wanted.encode()).hexdigest()}.txt"
     text = lock.read_text() if lock.is_file() else None
     with progress("resolve what the hooks import"):
-        packages = resolve(plan.requirements, plan.python, plan.architecture, cache_dir("wheels"), text)
+        packages = resolve(requirements, plan.python, plan.architecture, cache_dir("wheels"), text)
     if text is None:
         with fresh_file(lock) as new:
             new.write_text(lock_text(packages))
-    return packages
+    pinned = {wheel.name: wheel for wheel in own}
+    return tuple(pinned.get(wheel.name, wheel) for wheel in packages)
 
 
 def _limits(plan: Plan) -> Mapping[str, Limit]:
-    return provider(plan.target, snapstart=plan.aws.snapstart).limits
+    return provider(plan.target, snapstart=_snapstart(plan)).limits
+
+
+def _snapstart(plan: Plan) -> bool:
+    return bool(getattr(plan.values, "snapstart", False))  # AWS alone has it
 
 
 def _fit(plan: Plan, bundle: Path) -> Fit:
@@ -221,7 +230,7 @@ def _fit(plan: Plan, bundle: Path) -> Fit:
         architecture=plan.architecture,
         memory_mb=plan.memory_mb,
         timeout_s=plan.timeout_s,
-        snapstart=plan.aws.snapstart,
+        snapstart=_snapstart(plan),
     )
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from coldpress.config import NAME, Config
 from coldpress.errors import ConfigError
-from coldpress.render.aws import AwsValues
+from coldpress.fit.limits import provider
+from coldpress.fit.verdict import check_settings
 from coldpress.search.task import Task, make_task
+from coldpress.targets import TARGETS
 
 __all__ = ["REPORT", "Plan", "make_plan"]
 
@@ -20,7 +22,10 @@ REPORT = "coldpress-report.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides what ``pack`` makes. Paths are as given; ``form`` None lets measurement choose."""
+    """All that decides what ``pack`` makes. Paths are as given; ``form`` None lets measurement choose.
+
+    ``values`` are those of the target's templates.
+    """
 
     model: Path
     name: str
@@ -35,7 +40,7 @@ class Plan:
     hooks: Path | None
     requirements: tuple[str, ...]
     form: str | None
-    aws: AwsValues
+    values: Any
 
     @property
     def threads(self) -> int:
@@ -50,11 +55,12 @@ class Plan:
         return values
 
 
-def make_plan(config: Config, target: str, out: Path | None, form: str | None = None) -> Plan:
+def make_plan(config: Config, target_name: str, out: Path | None, form: str | None = None) -> Plan:
     """Decide everything that can be decided without opening the model.
 
     Raises:
         ConfigError: no model is named, its name cannot be part of a URL, or ``out`` holds something that is not ours.
+        FitError, TemplateError: the target does not offer what the settings ask for.
     """
     if config.model.source is None:
         raise ConfigError("No model is named; give one (`coldpress pack model.onnx`) or set `model.source`.")
@@ -62,15 +68,24 @@ def make_plan(config: Config, target: str, out: Path | None, form: str | None = 
     name = config.model.name or re.sub(r"[^A-Za-z0-9_.-]+", "-", model.stem).strip("-.")[:64]
     if not NAME.fullmatch(name):
         raise ConfigError(f"{model.name} gives the model no usable name; give it one with --name.")
-    out = out or Path("build") / target
+    out = out or Path("build") / target_name
     _check_ours(out)
-    function = config.function
     _check_files(config)
+    target = TARGETS[target_name]
+    function = target.function_settings(config)
+    config = dataclasses.replace(config, function=function)
+    check_settings(
+        provider(target_name),
+        python=function.python,
+        architecture=function.architecture,
+        memory_mb=function.memory_mb,
+        timeout_s=function.timeout_s,
+    )
     return Plan(
         model=model,
         name=name,
         version=config.model.version,
-        target=target,
+        target=target_name,
         out=out,
         python=function.python,
         architecture=function.architecture,
@@ -80,7 +95,7 @@ def make_plan(config: Config, target: str, out: Path | None, form: str | None = 
         hooks=function.hooks,
         requirements=function.requirements,
         form=form,
-        aws=_aws_values(config, name),
+        values=target.values(config, name),
     )
 
 
@@ -88,29 +103,6 @@ def _check_files(config: Config) -> None:
     hooks = config.function.hooks
     if hooks is not None and not hooks.is_file():
         raise ConfigError(f"There is no file {hooks}, which is named as the hooks; check the path.")
-
-
-def _aws_values(config: Config, name: str) -> AwsValues:
-    """Gather what the templates need, which also checks it: a misspelt canary must not cost a whole pack."""
-    function, aws = config.function, config.targets.aws
-    return AwsValues(
-        name=name,
-        version=config.model.version,
-        description=config.model.description,
-        python=function.python,
-        architecture=function.architecture,
-        memory_mb=function.memory_mb,
-        timeout_s=function.timeout_s,
-        environment=function.environment,
-        auth=aws.auth,
-        jwt_issuer=aws.jwt_issuer or None,
-        jwt_audience=aws.jwt_audience,
-        snapstart=aws.snapstart,
-        canary=aws.canary,
-        tracing=aws.tracing,
-        reserved_concurrency=aws.reserved_concurrency,
-        log_retention_days=aws.log_retention_days,
-    )
 
 
 def _check_ours(out: Path) -> None:

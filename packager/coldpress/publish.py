@@ -1,4 +1,4 @@
-"""The output folder: the zip, the provider's templates and the report, swapped in whole."""
+"""The output folder: the function, the provider's templates and the report, swapped in whole."""
 
 import json
 import shutil
@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from coldpress.bundle.archive import safe_extract
 from coldpress.bundle.swap import fresh_folder
 from coldpress.plan import REPORT, Plan
-from coldpress.render.aws import render_aws
 from coldpress.render.template import write_files
 from coldpress.report.page import render_report
+from coldpress.targets import TARGETS
 
 __all__ = ["publish"]
 
@@ -24,7 +25,7 @@ def publish(
     document: Mapping[str, Any],
     tokenizer: str | None = None,
 ) -> None:
-    """Put the finished folder in the place of ``plan.out``, whole; the user's samconfig.toml moves along.
+    """Put the finished folder in the place of ``plan.out``, whole; what the provider's tool keeps there moves along.
 
     Args:
         plan: What was packed.
@@ -36,15 +37,28 @@ def publish(
     Raises:
         BundleError: The folder cannot be written; it is then as it was.
     """
-    files = render_aws(plan.aws) | {REPORT: _lasting(report), "report.html": render_report(document)}
+    target = TARGETS[plan.target]
+    files = target.render(plan.values) | {REPORT: _lasting(report), "report.html": render_report(document)}
     if tokenizer is not None:
         files["tokenizer.json"] = tokenizer
     with fresh_folder(plan.out) as folder:
-        shutil.copyfile(archive, folder / "function.zip")
+        if target.ships == "zip":
+            shutil.copyfile(archive, folder / "function.zip")
+        else:
+            safe_extract(archive, folder / "function")
         write_files(files, folder)
-        if (plan.out / "samconfig.toml").is_file():
-            # `sam deploy --guided` keeps its answers there; they are the user's.
-            shutil.copyfile(plan.out / "samconfig.toml", folder / "samconfig.toml")
+        for script in folder.glob("*.sh"):
+            script.chmod(0o755)
+        for name in target.keeps:
+            _move_along(plan.out / name, folder / name)
+
+
+def _move_along(old: Path, new: Path) -> None:
+    """Copy what is the user's out of the folder that is about to be replaced."""
+    if old.is_dir():
+        shutil.copytree(old, new, dirs_exist_ok=True)
+    elif old.is_file():
+        shutil.copyfile(old, new)
 
 
 def _lasting(value: Any) -> str:

@@ -1,14 +1,136 @@
-"""What ``pack`` can build for: one record a target, and the file by which a built function is known."""
+"""What ``pack`` builds for: one record a target. All that is heavy is imported when a target is asked for it."""
 
+import dataclasses
+import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-__all__ = ["ENTRIES"]
+if TYPE_CHECKING:
+    from coldpress.bundle.wheels import Wheel
+    from coldpress.config import Config, FunctionConfig
 
-ENTRIES: Mapping[str, str] = {
-    "app.py": "aws",
-    "main.py": "gcp",
-    "function_app.py": "azure",
-    "index.py": "alibaba",
-    "server.py": "container",
+__all__ = ["ENTRIES", "TARGETS", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A place where a function can run.
+
+    ``coldpress.render.<name>`` holds ``<name>_values`` and ``render_<name>``, ``coldpress.emulate.<name>`` the class
+    that starts a function as the provider does, and ``templates/<name>`` the files.
+
+    Attributes:
+        name: as in ``--target`` and ``[targets.<name>]``.
+        title: what people call it.
+        files: of ``templates/<name>``, those that go to the root of every bundle, the entry point first.
+        function: the class in ``coldpress.emulate.<name>``.
+        deploy: what to type in the output folder next.
+        ships: whether the provider's tool takes ``function.zip`` or a folder, ``function/``.
+        keeps: files and folders of the output folder that the provider's tool, or the user, writes there.
+        server: whether the bundle brings its own HTTP server.
+    """
+
+    name: str
+    title: str
+    files: tuple[str, ...]
+    function: str
+    deploy: str
+    ships: Literal["zip", "folder"] = "zip"
+    keeps: tuple[str, ...] = ()
+    server: bool = False
+
+    @property
+    def entry(self) -> str:
+        """The file by which a built function is known."""
+        return self.files[0]
+
+    def has_own(self, setting: str) -> bool:
+        """Tell whether ``[targets.<name>]`` takes ``setting``."""
+        from coldpress.config import TargetsConfig  # noqa: PLC0415  (it is not needed to know a bundle)
+
+        return setting in vars(getattr(TargetsConfig(), self.name))
+
+    def function_settings(self, config: "Config") -> "FunctionConfig":
+        """Return what runs in the cloud: a setting of ``[targets.<name>]`` goes before the same of ``[function]``."""
+        names = [field.name for field in dataclasses.fields(config.function)]
+        own = vars(getattr(config.targets, self.name))
+        return dataclasses.replace(config.function, **{name: own[name] for name in names if name in own})
+
+    def values(self, config: "Config", name: str) -> Any:
+        """Gather what the templates need, which also checks it: a misspelt canary must not cost a whole pack.
+
+        Raises:
+            TemplateError: a value that the provider would refuse.
+        """
+        return getattr(self._renderer(), f"{self.name}_values")(config, name)
+
+    def render(self, values: Any) -> dict[str, str]:
+        """Return the files beside the function, as text by their path."""
+        files: dict[str, str] = getattr(self._renderer(), f"render_{self.name}")(values)
+        return files
+
+    def _renderer(self) -> Any:
+        return importlib.import_module(f"coldpress.render.{self.name}")
+
+    def packages(self, python: str, architecture: str, cache: Path) -> "tuple[Wheel, ...]":
+        """Return the wheels that the bundle brings because the provider does not.
+
+        Raises:
+            ResolveError: one cannot be had, or its hash is not the pinned one.
+        """
+        if not self.server:
+            return ()
+        from coldpress.bundle.server import server_wheels  # noqa: PLC0415  (only where it ships)
+
+        return server_wheels(python, architecture, cache)
+
+    def function_class(self) -> Any:
+        """Return the class that starts a function as the provider does."""
+        return getattr(importlib.import_module(f"coldpress.emulate.{self.name}"), self.function)
+
+
+TARGETS: Mapping[str, Target] = {
+    target.name: target
+    for target in (
+        Target(
+            "aws",
+            "AWS Lambda",
+            ("app.py",),
+            "LambdaFunction",
+            "sam deploy --guided",
+            keeps=("samconfig.toml",),  # `sam deploy --guided` keeps its answers there
+        ),
+        Target(
+            "gcp",
+            "Cloud Run functions",
+            ("main.py",),
+            "FrameworkFunction",
+            "./deploy.sh",
+            ships="folder",
+            keeps=("terraform.tfvars", "terraform.tfstate", "terraform.tfstate.backup", ".terraform.lock.hcl"),
+        ),
+        Target(
+            "azure",
+            "Azure Functions",
+            ("function_app.py", "host.json"),
+            "AzureFunction",
+            "./deploy.sh",
+            keeps=(".azure",),  # azd's environments
+        ),
+        Target("alibaba", "Function Compute", ("index.py",), "ComputeFunction", "s deploy", keeps=(".s",)),
+        Target(
+            "container",
+            "container",
+            ("server.py",),
+            "ServerFunction",
+            "docker build --tag MODEL .",
+            ships="folder",
+            server=True,
+        ),
+    )
 }
+
+ENTRIES: Mapping[str, str] = {target.entry: target.name for target in TARGETS.values()}
 """The targets by their entry point, a file at the root of every bundle."""

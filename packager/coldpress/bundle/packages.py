@@ -12,14 +12,15 @@ from pathlib import Path, PurePosixPath
 from coldpress.bundle.archive import safe_name
 from coldpress.bundle.wheels import Wheel, sha256_of
 from coldpress.errors import BundleError
+from coldpress.targets import ENTRIES
 
 __all__ = ["RESERVED", "install"]
 
 # What a bundle's own parts are called: a package that brings one of these would shadow it.
 RESERVED = frozenset(
     {
-        "app",
-        "app.py",
+        *ENTRIES,
+        *(entry.removesuffix(".py") for entry in ENTRIES),
         "bom.cdx.json",
         "coldpress.json",
         "coldpress_runtime",

@@ -50,8 +50,8 @@ class Bundle:
             )
         if plan.interpreter is None and minor != plan.python:
             self.notes.append(f"There is no Python {plan.python} on this machine; the bundle ran under {minor}.")
-        other = self.foreign or (plan.interpreter is None and minor != plan.python)
-        if self.hooks_run and plan.packages and other:
+        self._other = self.foreign or (plan.interpreter is None and minor != plan.python)
+        if self.hooks_run and plan.packages and self._other:
             self.hooks_run = False
             self.notes.append("The hooks' packages are for another machine or Python, so they were not imported.")
 
@@ -122,8 +122,8 @@ class Bundle:
             place = folder / "coldpress.json"
             place.unlink()
             place.write_text(json.dumps(manifest), "utf-8")
-            if manifest["hooks"] is None:
-                for module in folder.rglob("*.cpython-*.so"):  # nothing imports them, and they may be for other Pythons
+            if self._other:
+                for module in folder.rglob("*.cpython-*.so"):  # no hook runs here, and they are for another Python
                     module.unlink()
             if self.foreign:
                 library = folder / manifest["engine"]["library"]

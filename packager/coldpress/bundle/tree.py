@@ -2,7 +2,7 @@
 
 ::
 
-    app.py                  the provider's entry point, constant
+    app.py                  the provider's entry point, constant; main.py, function_app.py ... with other targets
     coldpress.json          the manifest
     coldpress_runtime/      the runtime, byte for byte, with bytecode
     lib/                    ONNX Runtime's C library
@@ -29,6 +29,7 @@ from coldpress.bundle.swap import fresh_folder
 from coldpress.bundle.trim import Trimmed, trim
 from coldpress.bundle.wheels import Engine, Wheel
 from coldpress.errors import BundleError
+from coldpress.targets import TARGETS
 
 __all__ = ["Tree", "TreePlan", "build_tree", "finish_tree"]
 
@@ -40,13 +41,13 @@ class TreePlan:
     """All that decides a bundle's bytes.
 
     Attributes:
-        target: the provider, a folder of ``templates/`` that holds the entry point ``app.py``.
+        target: a name in ``TARGETS``, which says what goes to the root.
         python: CPython's minor version, for example ``"3.13"``.
         manifest: ``coldpress.json`` as plain values.
         engine: ONNX Runtime's library, placed where ``manifest["engine"]["library"]`` says.
         files: path in the bundle (``model/model.onnx``) to the file or the bytes that go there.
         hooks: the user's module, or None.
-        packages: wheels that the hooks import.
+        packages: wheels that the hooks import, and those that the target needs.
         interpreter: a CPython of that minor for the bytecode, or None.
     """
 
@@ -92,7 +93,11 @@ def finish_tree(plan: TreePlan, tree: Tree, trimmed: Trimmed) -> Tree:
 
 
 def _finish(plan: TreePlan, folder: Path) -> Bytecode:
-    own = ("app.py", "hooks.py", *(f"coldpress_runtime/{path.name}" for path in runtime_root().glob("*.py")))
+    own = (
+        TARGETS[plan.target].entry,
+        "hooks.py",
+        *(f"coldpress_runtime/{path.name}" for path in runtime_root().glob("*.py")),
+    )
     bytecode = compile_tree(folder, plan.python, plan.interpreter, own)
     _normalise(folder)
     return bytecode
@@ -100,7 +105,8 @@ def _finish(plan: TreePlan, folder: Path) -> Bytecode:
 
 def _place_ours(plan: TreePlan, folder: Path) -> None:
     put = _Placer(folder)
-    put("app.py", template_root() / plan.target / "app.py")
+    for file in TARGETS[plan.target].files:
+        put(file, template_root() / plan.target / file)
     put("coldpress.json", (json.dumps(plan.manifest, indent=2, ensure_ascii=False) + "\n").encode())
     root = runtime_root()
     for source in sorted(root.rglob("*")):

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.config import METRICS, PASSES, Config, Source, load_config
+from coldpress.errors import ConfigError
 
-__all__ = ["FUNCTION", "SAMPLES", "SHRINK", "Flag", "add_flags", "read_config"]
+__all__ = ["FUNCTION", "SAMPLES", "SHRINK", "Flag", "add_flags", "named_model", "read_config"]
 
 Flag = tuple[str, str, dict[str, Any]]
 """The flag, the setting it lays over, and how argparse reads and explains it."""
@@ -54,6 +55,23 @@ def add_flags(parser: argparse.ArgumentParser, flags: Iterable[Flag]) -> None:
     """Add each flag, without a default: what is not given leaves the setting alone."""
     for flag, _, options in flags:
         parser.add_argument(flag, **options)
+
+
+def named_model(model: Path | None, config: Path | None) -> tuple[Path | None, Path | None]:
+    """Return the model and the settings file that are meant, where ``model`` may be a project's folder.
+
+    Raises:
+        ConfigError: the folder holds no settings and not one model.
+    """
+    if model is None or not model.is_dir():
+        return model, config
+    if config is None and (model / "coldpress.toml").is_file():
+        return None, model / "coldpress.toml"
+    found = [model / "model.onnx"] if (model / "model.onnx").is_file() else sorted(model.glob("*.onnx"))
+    if len(found) != 1:
+        holds = f"{len(found)} models" if found else "no model"
+        raise ConfigError(f"{model} is a folder with {holds} and no coldpress.toml; name the .onnx file to pack.")
+    return found[0], config
 
 
 def read_config(args: argparse.Namespace, flags: Iterable[Flag], **settings: Any) -> Config:

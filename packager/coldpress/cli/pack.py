@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coldpress.cli.flags import FUNCTION, SAMPLES, SHRINK, Flag, add_flags, read_config
+from coldpress.cli.flags import FUNCTION, SAMPLES, SHRINK, Flag, add_flags, named_model, read_config
 from coldpress.console import emit_json, say
 from coldpress.plan import make_plan
+from coldpress.targets import TARGETS
 
 if TYPE_CHECKING:
     from coldpress.pack import Packed
@@ -18,7 +19,6 @@ FLAGS: tuple[Flag, ...] = (
     *SAMPLES,
     *SHRINK,
     *FUNCTION,
-    ("--auth", "targets.aws.auth", {"help": "who may call: iam, jwt, key or none (iam)"}),
 )
 
 MOST_NOTES = 12
@@ -28,20 +28,30 @@ MOST_NOTES = 12
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``pack`` to the command line."""
     parser = subparsers.add_parser("pack", help="shrink, bundle, verify and render a model", description=__doc__)
-    parser.add_argument("model", nargs="?", type=Path, help="the .onnx file (default: model.source of coldpress.toml)")
-    parser.add_argument("--target", choices=("aws",), default="aws", help="the provider (aws)")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        help="the .onnx file, or a folder with one or with a coldpress.toml (default: model.source of coldpress.toml)",
+    )
+    parser.add_argument("--target", choices=tuple(TARGETS), default="aws", help="the provider (aws)")
     parser.add_argument("--out", type=Path, help="folder to write (build/TARGET)")
     parser.add_argument("--config", type=Path, help="settings (coldpress.toml, when it is there)")
     parser.add_argument("--form", help="ship this form of the model instead of measuring which is best")
     parser.add_argument("--no-strip", action="store_true", help="ship the model's graph as it is")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
+    parser.add_argument("--auth", help="who may call, in the target's own words; on AWS iam, jwt, key or none (iam)")
     add_flags(parser, FLAGS)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Pack; 0 when the folder is there and verified, 1 when the model does not fit its target."""
-    settings: dict[str, Any] = {"model__source": args.model}
+    args.model, args.config = named_model(args.model, args.config)
+    settings: dict[str, Any] = {"model__source": args.model, f"targets__{args.target}__auth": args.auth}
+    for key in ("python", "architecture", "memory_mb", "timeout_s"):
+        if TARGETS[args.target].has_own(key):  # it goes before [function], and a flag goes before both
+            settings[f"targets__{args.target}__{key}"] = getattr(args, key)
     if args.no_strip:
         settings["shrink__allow"] = []
     plan = make_plan(read_config(args, FLAGS, **settings), args.target, args.out, args.form)
@@ -76,7 +86,7 @@ def _show(packed: "Packed") -> None:
     if packed.verification:
         yardstick = "the original" if packed.shrunk.exact else "the smaller model"
         say(f"  {packed.verification.summary(yardstick)}")
-        say(f"Next: cd {packed.plan.out} && sam deploy --guided")
+        say(f"Next: cd {packed.plan.out} && {TARGETS[packed.plan.target].deploy}")
 
 
 def _mb(count: int) -> str:

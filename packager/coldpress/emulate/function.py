@@ -1,25 +1,16 @@
 """A built function of any target, started: what all the providers' emulations have in common."""
 
-import importlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from coldpress.emulate.http import Call, HttpRequest
 from coldpress.emulate.process import locate
 from coldpress.errors import EmulateError
-from coldpress.targets import ENTRIES
+from coldpress.targets import ENTRIES, TARGETS
 
-__all__ = ["LocalFunction", "function_class", "start", "target_of"]
-
-_CLASSES: Mapping[str, str] = {
-    "aws": "LambdaFunction",
-    "gcp": "FrameworkFunction",
-    "azure": "AzureFunction",
-    "alibaba": "ComputeFunction",
-    "container": "ServerFunction",
-}
+__all__ = ["LocalFunction", "start", "target_of"]
 
 
 class LocalFunction(Protocol):
@@ -89,11 +80,6 @@ def target_of(build: str | Path) -> str:
     raise EmulateError(f"{source} is not a built function: expected one of {', '.join(ENTRIES)} in it; pack it again.")
 
 
-def function_class(target: str) -> Any:
-    """Return the class that starts functions of ``target`` as its provider does."""
-    return getattr(importlib.import_module(f"coldpress.emulate.{target}"), _CLASSES[target])
-
-
 def start(
     build: str | Path,
     *,
@@ -115,7 +101,7 @@ def start(
     Raises:
         EmulateError: there is no function, or it fails to start; the message is the function's own.
     """
-    function: LocalFunction = function_class(target_of(build))(
+    function: LocalFunction = TARGETS[target_of(build)].function_class()(
         build, python=python, memory_mb=memory_mb, timeout_s=timeout_s, environment=environment
     )
     return function

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coldpress.errors import BundleError
+from coldpress.targets import TARGETS
 
 __all__ = ["KINDS", "Entry", "Sizes", "kind_of", "measure_sizes"]
 
@@ -21,7 +22,11 @@ KINDS = {
 }
 _YOURS = ("model", "hooks", "packages")
 _FIRST = {"lib": "engine", "model": "model", "licenses": "licences", "coldpress_runtime": "runtime"}
-_ROOT = {"app.py": "runtime", "coldpress.json": "runtime", "hooks.py": "hooks", "bom.cdx.json": "inventory"}
+_ROOT = dict.fromkeys((name for target in TARGETS.values() for name in target.files), "runtime") | {
+    "coldpress.json": "runtime",
+    "hooks.py": "hooks",
+    "bom.cdx.json": "inventory",
+}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from coldpress.errors import FitError
 from coldpress.fit.limits import Limit, Provider, provider
 from coldpress.fit.sizes import Sizes
 
-__all__ = ["Fit", "Use", "check_fit"]
+__all__ = ["Fit", "Use", "check_fit", "check_settings"]
 
 _MIB = 1 << 20
 _NEAR = 0.9  # of a hard limit: worth a word
@@ -92,7 +92,7 @@ def check_fit(
         FitError: there are no limits for the target, or a setting is outside of what the provider offers at all.
     """
     there = provider(target, snapstart=snapstart)
-    _check_settings(there, python, architecture, memory_mb, timeout_s)
+    check_settings(there, python=python, architecture=architecture, memory_mb=memory_mb, timeout_s=timeout_s)
     used: dict[str, int | None] = {
         "unzipped_bytes": sizes.unzipped_bytes,
         "zip_bytes": sizes.zip_bytes,
@@ -110,12 +110,19 @@ def check_fit(
     return Fit(target, verdict, uses, sizes, tuple(advice), there.as_of.isoformat())
 
 
-def _check_settings(there: Provider, python: str, architecture: str, memory_mb: int, timeout_s: int) -> None:
+def check_settings(there: Provider, *, python: str, architecture: str, memory_mb: int, timeout_s: int) -> None:
+    """Refuse what the provider does not offer at all.
+
+    Raises:
+        FitError: a Python, an architecture, a memory size or a time limit that it does not have.
+    """
     for what, value, known in (("python", python, there.python), ("architecture", architecture, there.architectures)):
         if value not in known:
             raise FitError(f'{what} is "{value}": {there.title} offers {", ".join(known)}; choose one of these.')
     for name, asked in (("memory_mb", memory_mb), ("timeout_s", timeout_s)):
-        limit = there.limits[name]
+        limit = there.limits.get(name)
+        if limit is None:
+            continue
         if not limit.least <= asked <= limit.limit or (limit.choices and asked not in limit.choices):
             offer = " or ".join(map(str, limit.choices)) or f"{limit.least} to {limit.limit}"
             raise FitError(f"{name} is {asked}: {there.title} offers {offer} ({limit.source}); change it.")

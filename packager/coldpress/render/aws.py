@@ -12,10 +12,11 @@ from typing import Literal
 from urllib.parse import quote as quote_url
 
 from coldpress._resources import template_root
+from coldpress.config import Config
 from coldpress.errors import TemplateError
 from coldpress.render.template import Template, quote, slug
 
-__all__ = ["AUTHS", "CANARIES", "LOG_RETENTION_DAYS", "AwsValues", "render_aws"]
+__all__ = ["AUTHS", "CANARIES", "LOG_RETENTION_DAYS", "AwsValues", "aws_values", "render_aws"]
 
 AUTHS = ("iam", "jwt", "key", "none")
 # What CodeDeploy's predefined Lambda configurations are called in SAM.
@@ -105,6 +106,29 @@ class AwsValues:
         for name in self.environment:
             if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]+", name):
                 raise TemplateError(f"{name!r} cannot name a variable of a Lambda function: use letters, digits and _")
+
+
+def aws_values(config: Config, name: str) -> AwsValues:
+    """Gather what the templates need from the settings, which also checks it."""
+    function, aws = config.function, config.targets.aws
+    return AwsValues(
+        name=name,
+        version=config.model.version,
+        description=config.model.description,
+        python=function.python,
+        architecture=function.architecture,
+        memory_mb=function.memory_mb,
+        timeout_s=function.timeout_s,
+        environment=function.environment,
+        auth=aws.auth,
+        jwt_issuer=aws.jwt_issuer or None,
+        jwt_audience=aws.jwt_audience,
+        snapstart=aws.snapstart,
+        canary=aws.canary,
+        tracing=aws.tracing,
+        reserved_concurrency=aws.reserved_concurrency,
+        log_retention_days=aws.log_retention_days,
+    )
 
 
 def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") -> dict[str, str]:
