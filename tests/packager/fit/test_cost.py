@@ -75,7 +75,7 @@ def test_lambdas_provisioned_concurrency_by_hand():
 
 
 def test_the_break_even_on_lambda_by_hand():
-    """Without cold starts: 0.0000041667 = busy share * (0.0000166667 - 0.0000097222), so busy three fifths of the month.
+    """Without cold starts: 0.0000041667 = busy share * (0.0000166667 - 0.0000097222), so busy three fifths of it.
 
     3/5 * 2,628,000 s / 0.02 s = 78,840,000 requests.
     """
