@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_PASSES",
     "METRICS",
     "PASSES",
+    "AlibabaConfig",
     "AwsConfig",
     "AzureConfig",
     "Bytes",
@@ -199,11 +200,32 @@ class ContainerConfig:
 
 
 @dataclass(frozen=True)
+class AlibabaConfig:
+    """``[targets.alibaba]``: who may call, how a new version takes over, and uploads that are scored.
+
+    ``python`` is the one version of Function Compute's that coldpress builds for, whatever ``function.python`` says.
+    """
+
+    region: str = "cn-shanghai"
+    python: Literal["3.12"] = "3.12"
+    auth: Literal["function", "jwt", "anonymous"] = "function"
+    jwks: Path | None = None  # the keys that tokens are checked with: a JSON Web Key Set
+    cpu: float | None = None  # vCPUs; default: one, or what the memory size asks for
+    disk_mb: Literal[512, 10240] = 512
+    canary_percent: int = field(default=10, metadata={"at_least": 0, "at_most": 99})
+    minimum_instances: int = field(default=0, metadata={"at_least": 0, "at_most": 10_000})
+    reserved_concurrency: int | None = field(default=None, metadata={"at_least": 1})
+    internet: bool = False
+    uploads_bucket: str = ""
+
+
+@dataclass(frozen=True)
 class TargetsConfig:
     """``[targets.*]``: one table a provider."""
 
     aws: AwsConfig = AwsConfig()
     azure: AzureConfig = AzureConfig()
+    alibaba: AlibabaConfig = AlibabaConfig()
     container: ContainerConfig = ContainerConfig()
 
 
