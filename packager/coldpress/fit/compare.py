@@ -190,11 +190,14 @@ def cost_of(prices: Prices, size: Tier, load: Load, demand: Demand) -> Cost:
 
 
 def _fit(subject: Subject, target: str, memory_mb: int) -> tuple[str, tuple[str, ...]]:
+    """Ask for the verdict; for another target than its own the function is packed anew, for a Python that is there."""
+    there = provider(target).python
+    python = subject.python if target == subject.target or subject.python in there else there[-1]
     try:
         fit = check_fit(
             target,
             subject.sizes,
-            python=subject.python,
+            python=python,
             architecture=subject.architecture,
             memory_mb=memory_mb,
             timeout_s=subject.timeout_s,

@@ -76,13 +76,17 @@ def test_what_does_not_fit_says_what_it_would_take():
 
 
 def test_a_setting_that_one_provider_does_not_offer_is_that_rows_own_matter():
-    offers = _offers(_subject(python="3.13"))
-    assert offers["alibaba"].verdict == "needs-change"
-    assert 'python is "3.13"' in offers["alibaba"].needs[0]
+    offers = _offers(_subject(architecture="arm64", python="3.13"))
     assert offers["aws"].verdict == "fits"
-    arm = _offers(_subject(architecture="arm64"))
-    assert arm["aws"].verdict == "fits"
-    assert "architecture is" in arm["gcp"].needs[0]
+    assert offers["gcp"].verdict == "needs-change"
+    assert "architecture is" in offers["gcp"].needs[0]
+
+
+def test_for_another_target_it_is_packed_anew_for_a_python_that_is_there():
+    assert _offers(_subject(python="3.13"))["alibaba"].verdict == "fits"
+    its_own = _offers(_subject(python="3.13", target="alibaba"))["alibaba"]
+    assert its_own.verdict == "needs-change"
+    assert 'python is "3.13"' in its_own.needs[0]
 
 
 def test_arm_is_cheaper_on_lambda():
