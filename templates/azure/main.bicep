@@ -1,5 +1,5 @@
 // One model behind one function app on the Flex Consumption plan. Written by `coldpress pack`, which writes it anew each
-// time: put your choices into coldpress.toml. `./deploy.sh` and `azd` both use it.
+// time: put your choices into coldpress.toml. `deploy.sh` and `azd` both use it.
 //
 // There is no key and no connection string in it: the app has an identity of its own, and each of its rights is below.
 targetScope = 'resourceGroup'

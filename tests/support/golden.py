@@ -2,21 +2,25 @@
 
     make golden        (or: python -m tests.support.golden)
 
-renders ``tests/golden/aws/CASE/`` and the generated files of ``sam/`` again. Look at the difference with git: a change
-that you did not mean is a bug in a template or in the code that fills it. Mend that, and do not keep the new tree.
+renders ``tests/golden/TARGET/CASE/`` and the generated files of ``sam/`` again. Look at the difference with git: a
+change that you did not mean is a bug in a template or in the code that fills it. Mend that, and do not keep the new
+tree.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from coldpress.render.aws import AwsValues, render_aws
+from coldpress.render.azure import AzureValues, render_azure
 from coldpress.render.template import write_files
 
-__all__ = ["AWS_CASES", "GOLDEN", "SAM", "differences", "sam_files"]
+__all__ = ["AWS_CASES", "AZURE_CASES", "GOLDEN", "SAM", "TREES", "differences", "sam_files"]
 
 _ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = _ROOT / "tests" / "golden" / "aws"
+TREES = _ROOT / "tests" / "golden"
+GOLDEN = TREES / "aws"
 SAM = _ROOT / "sam"
 
 AWS_CASES: Mapping[str, AwsValues] = {
@@ -41,6 +45,33 @@ AWS_CASES: Mapping[str, AwsValues] = {
         log_retention_days=365,
         environment={"GREETING": 'yes: "no"\n', "LEVEL": "1.0"},
     ),
+}
+
+AZURE_CASES: Mapping[str, AzureValues] = {
+    "default": AzureValues(name="digits"),
+    "uploads": AzureValues(name="digits", uploads_container="data", always_ready=1),
+    "anonymous": AzureValues(name="digits", auth="anonymous", memory_mb=512, timeout_s=230),
+    "everything": AzureValues(
+        name="on: {weird} ${AWS::Region} \u2028 'name'",
+        version="1.0",
+        location="swedencentral",
+        python="3.12",
+        memory_mb=4096,
+        auth="entra",
+        entra_client_id="00000000-1111-2222-3333-444444444444",
+        maximum_instances=1000,
+        always_ready=2,
+        http_concurrency=4,
+        uploads_container="my-data",
+        log_retention_days=365,
+        environment={"GREETING": 'it\'s: "no" ${1}\n', "COLDPRESS_INPUT_PREFIX": "in/"},
+    ),
+}
+
+# A target: its cases, and what renders one.
+_RENDERED: Mapping[str, tuple[Mapping[str, Any], Callable[[Any], dict[str, str]]]] = {
+    "aws": (AWS_CASES, render_aws),
+    "azure": (AZURE_CASES, render_azure),
 }
 
 
@@ -82,9 +113,10 @@ def _first_difference(name: str, expected: str, rendered: str) -> str:
 
 def main() -> None:
     """Render every kept tree again."""
-    for case, values in AWS_CASES.items():
-        shutil.rmtree(GOLDEN / case, ignore_errors=True)
-        write_files(render_aws(values), GOLDEN / case)
+    for target, (cases, render) in _RENDERED.items():
+        shutil.rmtree(TREES / target, ignore_errors=True)
+        for case, values in cases.items():
+            write_files(render(values), TREES / target / case)
     write_files(sam_files(), SAM)
 
 

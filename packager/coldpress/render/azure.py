@@ -107,6 +107,11 @@ class AzureValues:
                 f"uploads_container is {self.uploads_container!r}; expected 3 to 63 lower-case letters, digits and "
                 "single hyphens"
             )
+        for prefix in (self.input_prefix, self.output_prefix):
+            if not re.fullmatch(r"[A-Za-z0-9_.\-/]*", prefix):
+                raise TemplateError(
+                    f"{prefix!r} cannot begin names of uploads: use letters, digits and the signs _ . - /"
+                )
         for name in self.environment:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(_OURS):
                 raise TemplateError(
@@ -121,7 +126,7 @@ class AzureValues:
     @property
     def output_prefix(self) -> str:
         """What the names of answers to uploads begin with."""
-        return self.environment.get("COLDPRESS_OUTPUT_PREFIX", "scores/")
+        return self.environment.get("COLDPRESS_OUTPUT_PREFIX") or "scores/"
 
 
 def azure_values(config: Config, name: str) -> AzureValues:

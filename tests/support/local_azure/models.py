@@ -1,7 +1,7 @@
 """Hold Bicep against Microsoft's SDK models: does each property exist, and is each constant one of its values?
 
-Run with the environment that has them, ``.tools/azure/bin/python tests/support/local_azure/models.py FILE...``; prints the
-problems that it found as a JSON list, each ``FILE: RESOURCE.PROPERTY: what is wrong``, and how many it looked at.
+Run by the environment that has them: ``.tools/azure/bin/python tests/support/local_azure/models.py FILE...`` prints
+the problems that it found as a JSON list, each ``FILE: RESOURCE.PROPERTY: what is wrong``, and how many it looked at.
 """
 
 import enum
@@ -95,7 +95,7 @@ def _new(kind) -> dict:
 
 
 def _inner(hint):
-    """The model or the enumeration inside of ``Optional[list[X]]`` and ``Optional[Union[str, X]]``; a dict's is None."""
+    """The model or the enumeration inside of ``Optional[list[X]]`` or ``Union[str, X]``; None for any names."""
     if typing.get_origin(hint) is dict:
         return None
     for part in typing.get_args(hint):
