@@ -28,6 +28,7 @@ __all__ = [
     "Config",
     "ContainerConfig",
     "FunctionConfig",
+    "GcpConfig",
     "ModelConfig",
     "SamplesConfig",
     "ShrinkConfig",
@@ -168,6 +169,23 @@ class AwsConfig:
 
 
 @dataclass(frozen=True)
+class GcpConfig:
+    """``[targets.gcp]``: where on Cloud Run, who may call, how many instances, and uploads that are scored."""
+
+    project: str = ""  # default: the one that gcloud is set to
+    region: str = "europe-west1"
+    auth: Literal["iam", "none"] = "iam"
+    invokers: tuple[str, ...] = ()  # who may call: "user:...", "group:...", "serviceAccount:..."
+    cpu: int | None = None  # default: as few vCPUs as the memory allows
+    concurrency: int = field(default=8, metadata={"at_least": 1, "at_most": 1000})
+    min_instances: int = field(default=0, metadata={"at_least": 0})
+    max_instances: int = field(default=10, metadata={"at_least": 1, "at_most": 1000})
+    service_account: str = ""  # default: one of its own, which may do nothing
+    uploads_bucket: str = ""
+    canary_percent: int = field(default=10, metadata={"at_least": 1, "at_most": 100})
+
+
+@dataclass(frozen=True)
 class AzureConfig:
     """``[targets.azure]``: the Flex Consumption plan's instances, who may call, and uploads that are scored.
 
@@ -224,6 +242,7 @@ class TargetsConfig:
     """``[targets.*]``: one table a provider."""
 
     aws: AwsConfig = AwsConfig()
+    gcp: GcpConfig = GcpConfig()
     azure: AzureConfig = AzureConfig()
     alibaba: AlibabaConfig = AlibabaConfig()
     container: ContainerConfig = ContainerConfig()
