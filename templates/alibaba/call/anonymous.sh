@@ -1,0 +1,1 @@
+curl -H "content-type: application/json" --data @request.json "$URL/predict"
