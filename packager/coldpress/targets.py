@@ -105,7 +105,7 @@ TARGETS: Mapping[str, Target] = {
         Target(
             "gcp",
             "Cloud Run functions",
-            ("main.py",),
+            ("main.py", "requirements.txt", ".gcloudignore"),
             "FrameworkFunction",
             "./deploy.sh",
             ships="folder",
@@ -119,7 +119,7 @@ TARGETS: Mapping[str, Target] = {
             "./deploy.sh",
             keeps=(".azure",),  # azd's environments
         ),
-        Target("alibaba", "Function Compute", ("index.py",), "ComputeFunction", "s deploy", keeps=(".s",)),
+        Target("alibaba", "Function Compute", ("index.py",), "ComputeFunction", "./deploy.sh", keeps=(".s",)),
         Target(
             "container",
             "container",

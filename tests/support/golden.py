@@ -12,11 +12,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from coldpress.render.alibaba import AlibabaValues, render_alibaba
 from coldpress.render.aws import AwsValues, render_aws
 from coldpress.render.azure import AzureValues, render_azure
+from coldpress.render.gcp import GcpValues, render_gcp
 from coldpress.render.template import write_files
 
-__all__ = ["AWS_CASES", "AZURE_CASES", "GOLDEN", "SAM", "TREES", "differences", "sam_files"]
+__all__ = [
+    "ALIBABA_CASES",
+    "AWS_CASES",
+    "AZURE_CASES",
+    "GCP_CASES",
+    "GOLDEN",
+    "SAM",
+    "TREES",
+    "differences",
+    "sam_files",
+]
 
 _ROOT = Path(__file__).resolve().parents[2]
 TREES = _ROOT / "tests" / "golden"
@@ -68,10 +80,58 @@ AZURE_CASES: Mapping[str, AzureValues] = {
     ),
 }
 
+ALIBABA_CASES: Mapping[str, AlibabaValues] = {
+    "default": AlibabaValues(name="digits"),
+    "uploads": AlibabaValues(name="digits", uploads_bucket="data", minimum_instances=1),
+    "anonymous": AlibabaValues(name="digits", auth="anonymous", canary_percent=0, memory_mb=512, cpu=0.35),
+    "everything": AlibabaValues(
+        name="on: {weird} $AWS \u2028 'name'",
+        version="1.0",
+        description='Reads "digits" #1: yes',
+        region="eu-central-1",
+        memory_mb=8192,
+        disk_mb=10240,
+        timeout_s=600,
+        auth="jwt",
+        jwks='{"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "e": "AQAB", "n": "gy1y805vi", "kid": "one"}]}',
+        canary_percent=25,
+        minimum_instances=2,
+        reserved_concurrency=20,
+        internet=True,
+        uploads_bucket="my-data",
+        environment={"GREETING": 'yes: "no"\n', "LEVEL": "1.0", "COLDPRESS_INPUT_PREFIX": "in/"},
+    ),
+}
+
+GCP_CASES: Mapping[str, GcpValues] = {
+    "default": GcpValues(name="digits"),
+    "uploads": GcpValues(name="digits", project="my-project", uploads_bucket="my-data", memory_mb=256),
+    "public": GcpValues(name="digits", auth="none", canary_percent=100),
+    "everything": GcpValues(
+        name="on: {weird} ${AWS::Region} \u2028 'name'",
+        version="1.0",
+        project="my-project",
+        region="us-central1",
+        python="3.12",
+        memory_mb=8192,
+        cpu=4,
+        timeout_s=3600,
+        invokers=("user:ann@example.com", "principalSet://iam.googleapis.com/o'neil/*"),
+        concurrency=1000,
+        min_instances=1,
+        max_instances=1000,
+        service_account="scorer@my-project.iam.gserviceaccount.com",
+        uploads_bucket="my.data_1",
+        environment={"GREETING": 'it\'s: "no" ${1} %{x}\n', "COLDPRESS_INPUT_PREFIX": "in/"},
+    ),
+}
+
 # A target: its cases, and what renders one.
 _RENDERED: Mapping[str, tuple[Mapping[str, Any], Callable[[Any], dict[str, str]]]] = {
+    "alibaba": (ALIBABA_CASES, render_alibaba),
     "aws": (AWS_CASES, render_aws),
     "azure": (AZURE_CASES, render_azure),
+    "gcp": (GCP_CASES, render_gcp),
 }
 
 

@@ -1,0 +1,1 @@
+curl --data @request.json --header "Content-Type: application/json" "$URL/predict"
