@@ -17,6 +17,7 @@ from typing import Any
 from coldpress.emulate.function import start, target_of
 from coldpress.emulate.http import HttpRequest, Reply
 from coldpress.emulate.process import unpacked
+from coldpress.fit.sizes import kind_of
 from coldpress.targets import TARGETS
 
 __all__ = ["Measurement", "Sample", "Spread", "empty_function", "init_steps", "measure", "sample"]
@@ -82,9 +83,18 @@ class Measurement:
 
 
 @contextmanager
-def empty_function(target: str) -> Iterator[Path]:
-    """Give a folder with a function that does nothing: what the provider's own runtime costs by itself."""
+def empty_function(target: str, beside: Path | None = None) -> Iterator[Path]:
+    """Give a folder with a function that does nothing: what the provider's own runtime costs by itself.
+
+    Args:
+        target: whose function.
+        beside: an unpacked bundle; where bundles bring their own server, its packages are taken from there.
+    """
     with tempfile.TemporaryDirectory(prefix="coldpress-floor-") as folder:
+        if TARGETS[target].server and beside is not None:
+            for place in beside.iterdir():
+                if kind_of(f"{place.name}/__init__.py") == "packages" and (place / "__init__.py").is_file():
+                    Path(folder, place.name).symlink_to(place.resolve())
         for name, text in TARGETS[target].function_class().EMPTY.items():
             Path(folder, name).write_text(text, encoding="utf-8")
         yield Path(folder)
@@ -166,7 +176,7 @@ def measure(
     """
     ours: list[Sample] = []
     floor: list[Sample] = []
-    with unpacked(build) as folder, empty_function(target_of(folder)) as empty:
+    with unpacked(build) as folder, empty_function(target_of(folder), folder) as empty:
         with start(folder, python=python, memory_mb=memory_mb) as function:
             python, minor = function.python, function.minor
         for number in track(iter(range(rounds + 1))):

@@ -6,6 +6,8 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from coldpress.emulate.http import Call, HttpRequest, Reply
 from coldpress.emulate.process import FunctionProcess
@@ -27,13 +29,16 @@ def free_port() -> int:
 class ServerProcess(FunctionProcess):
     """A function whose runtime is an HTTP server; subclasses start it with ``_serve`` from their ``_begin``."""
 
-    _why: str | None = None
+    def __init__(self, build: str | Path, **options: Any) -> None:
+        self._why: str | None = None
+        self._gone = threading.Event()
+        self._local = threading.local()  # each thread that calls has a connection of its own
+        self._connections: list[http.client.HTTPConnection] = []
+        super().__init__(build, **options)
 
     def _serve(self, command: Sequence[object], variables: Mapping[str, str], port: int) -> float:
         """Start ``command``, which is to listen on ``port``; return the milliseconds until it does."""
         self.port = port
-        self._gone = threading.Event()
-        self._local = threading.local()
         started = self._spawn(command, variables)
         while not self._gone.is_set():
             with contextlib.suppress(OSError), socket.create_connection((_HOST, port), self.init_timeout_s):
@@ -60,6 +65,7 @@ class ServerProcess(FunctionProcess):
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = http.client.HTTPConnection(_HOST, self.port, timeout=self.timeout_s)
+            self._connections.append(connection)
         try:
             return _exchange(connection, method, path, headers, body)
         except TimeoutError:
@@ -67,9 +73,14 @@ class ServerProcess(FunctionProcess):
             raise EmulateError(f"The function did not answer within its time limit of {self.timeout_s:g} s.") from None
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            self._local.connection = None
             self._gone.wait(1.0)  # for a process that has just ended: its own words say more
             raise EmulateError(self._why or f"The function broke the connection ({error!r}).") from None
+
+    def close(self) -> None:
+        """End the process and everything it started; forget its files."""
+        super().close()
+        for connection in self._connections:
+            connection.close()
 
     def _ended(self, why: str) -> None:
         self._why = why
