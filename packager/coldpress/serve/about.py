@@ -8,7 +8,6 @@ from typing import Any
 
 from coldpress import __version__
 from coldpress.emulate.function import LocalFunction
-from coldpress.measure import init_steps
 from coldpress_runtime import binary
 from coldpress_runtime.json_tensors import plain
 from coldpress_runtime.json_text import dump
@@ -20,13 +19,16 @@ __all__ = ["about", "examples", "warmup_data"]
 _WRITTEN_OUT = 4096  # elements of an example that people still look at as numbers
 
 
-def about(function: LocalFunction, manifest: Manifest, *, title: str, warmup: bytes | None) -> dict[str, Any]:
+def about(
+    function: LocalFunction, manifest: Manifest, *, title: str, log: bool, warmup: bytes | None
+) -> dict[str, Any]:
     """Describe a started function as JSON.
 
     Args:
         function: the function.
         manifest: its manifest.
         title: where it runs, for people (``AWS Lambda``).
+        log: whether it keeps a log.
         warmup: the content of the manifest's warm-up data, None when it names none.
     """
     return {
@@ -34,9 +36,9 @@ def about(function: LocalFunction, manifest: Manifest, *, title: str, warmup: by
         "model": manifest.name,
         "version": manifest.version,
         "runs_on": title,
+        "log": log,
         "python": function.minor,
         "init_ms": round(function.init_ms, 3),
-        "steps": {name: round(ms, 3) for name, ms in init_steps(function.logs()).items()},
         "limits": {
             "request_bytes": manifest.limits.request_bytes,
             "response_bytes": manifest.limits.response_bytes,

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coldpress.emulate.http import HttpRequest
 from coldpress.errors import EmulateError
+from coldpress.measure import init_steps
 from coldpress.serve.page import Page
 from coldpress.serve.served import Served
 
@@ -45,7 +46,7 @@ def make_app(served: Served, about: Mapping[str, Any], *, names: frozenset[str] 
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     page = Page.load()
-    answer = dict(about) | {"log": names is not None}
+    answer = dict(about) | {"log": about["log"] and names is not None}
 
     @app.get("/")
     async def show() -> HTMLResponse:
@@ -53,7 +54,8 @@ def make_app(served: Served, about: Mapping[str, Any], *, names: frozenset[str] 
 
     @app.get("/playground/about.json")
     async def tell() -> JSONResponse:
-        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+        steps = init_steps(served.log())  # said with the first answer
+        return JSONResponse(answer | {"steps": steps}, headers={"Cache-Control": "no-store"})
 
     if names is not None:  # a log may quote one caller to another
 
@@ -148,14 +150,18 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 async def _body(receive: Receive, max_bytes: int) -> bytes | None:
-    """The body, or its beginning when it is over ``max_bytes``; None when the caller went away."""
+    """The body, or its beginning when it is over ``max_bytes``; None when the caller went away.
+
+    What is over is read and forgotten: a caller who is still sending would not see the refusal.
+    """
     whole = bytearray()
     more = True
-    while more and len(whole) <= max_bytes:
+    while more:
         message: Message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        whole += message.get("body", b"")
+        if len(whole) <= max_bytes:
+            whole += message.get("body", b"")
         more = message.get("more_body", False)
     return bytes(whole)
 

@@ -38,7 +38,7 @@ def opened(build: Path, python: Path | None = None) -> Iterator[tuple[Served, di
     if build.is_file() and build.suffix.lower() in {".onnx", ".ort"}:
         model = ModelFunction(build)
         with Served(lambda: model) as served:
-            yield served, about(model, model.manifest, title="the engine, unpacked", warmup=None)
+            yield served, about(model, model.manifest, title="ONNX Runtime", log=False, warmup=None)
         return
     with unpacked(build) as folder:
         manifest = manifest_of(folder)
@@ -52,5 +52,7 @@ def opened(build: Path, python: Path | None = None) -> Iterator[tuple[Served, di
             )
 
         with Served(begin) as served:
-            told = about(served.first, manifest, title=_TITLES[target_of(folder)], warmup=warmup_data(folder, manifest))
+            told = about(
+                served.first, manifest, title=_TITLES[target_of(folder)], log=True, warmup=warmup_data(folder, manifest)
+            )
             yield served, told

@@ -2,7 +2,11 @@
 
 /** Outputs by name out of any of the forms in which the function answers. */
 function outputsOf(document, model) {
-  const tensorOf = (name, datatype, value) => ({ name, datatype, value, tensor: Array.isArray(value) ? flatten(value) : { shape: [], flat: [value] } });
+  const tensorOf = (name, datatype, value) => {
+    const tensor = flatten(value);
+    const plain = tensor && tensor.flat.every((item) => item === null || typeof item !== "object" || "b64" in item);
+    return plain ? { name, datatype, value, tensor } : { name, datatype: null, value }; // a sequence or a map
+  };
   const known = (name) => model.outputs.find((output) => output.name === name);
   if (Array.isArray(document?.outputs)) {
     return document.outputs.map(({ name, datatype, shape, data, parameters }) => {
@@ -55,7 +59,7 @@ function viewsOf(output, all, picture, names, state) {
     const rows = maps.map((map) => ({ labels: Object.keys(map), scores: Object.values(map).map(toNumber) }));
     return [[["bars", "Bars", () => barsView(name, rows, names, state)], ["list", "Table", () => valueView(name, maps)]], "bars"];
   }
-  if (!tensor || tensor.flat.some((item) => item !== null && typeof item === "object")) return [[["list", "As it is", () => valueView(name, value)]], "list"];
+  if (!tensor) return [[["list", "As it is", () => valueView(name, value)]], "list"];
   const views = [];
   const { shape, flat } = tensor;
   const last = shape.at(-1) ?? 1;
@@ -102,12 +106,12 @@ function outputCard(output, all, picture, names, state) {
 }
 
 /** Where the time went, from the Server-Timing header and the whole round trip. */
-function timingView(header, total, runsOn) {
+function timingView(header, total) {
   const told = Object.fromEntries([...(header ?? "").matchAll(/([\w-]+);dur=([\d.]+)/g)].map(([, name, ms]) => [name, Number(ms)]));
   const inside = (told.decode ?? 0) + (told.run ?? 0) + (told.encode ?? 0);
   const steps = [];
-  if (inside > 0) steps.push(["decode", "decode", told.decode], ["run", "run the model", told.run], ["encode", "encode", told.encode]);
-  if (told.function) steps.push(["around", runsOn, Math.max(0, told.function - inside)]);
+  for (const [step, text] of [["decode", "decode"], ["run", "run the model"], ["encode", "encode"]]) if (told[step] > 0) steps.push([step, text, told[step]]);
+  if (told.function) steps.push(["around", "around it", Math.max(0, told.function - inside)]);
   steps.push(["way", "browser and network", Math.max(0, total - (told.function ?? inside))]);
   const bar = make("div", { class: "times", "aria-hidden": "true" }, ...steps.map(([kind, , ms]) => {
     const part = make("span", { class: `time ${kind}` });

@@ -3,8 +3,8 @@
 const SOUNDS_LIKE = /audio|wave?|sound|speech|pcm|signal/i;
 
 const SOURCES = {
-  picture: ["A picture", pictureControl], sound: ["A sound", soundControl], numbers: ["Numbers", numbersControl],
-  text: ["Text", textControl], json: ["JSON", jsonControl], example: ["The warm-up input", exampleControl],
+  picture: ["picture", pictureControl], sound: ["sound", soundControl], numbers: ["numbers", numbersControl],
+  text: ["text", textControl], json: ["JSON", jsonControl], example: ["warm-up input", exampleControl],
 };
 
 /** The sources that an input can come from, and the one to begin with. */
@@ -42,7 +42,7 @@ function inputCard(input, changed) {
   const title = make("h3", { id: newId("input") }, input.name);
   const element = make("section", { class: "card", "aria-labelledby": title.id },
     make("div", { class: "card-head" }, title, make("span", { class: "type" }, input.composite ?? `${input.datatype} ${showShape(input.shape)}`),
-      can.length > 1 ? make("div", { class: "as" }, make("label", { for: select.id }, "Give"), select) : null),
+      can.length > 1 ? make("div", { class: "as" }, make("label", { for: select.id }, "Give as"), select) : null),
     place, problem);
   return {
     element,

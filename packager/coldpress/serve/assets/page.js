@@ -98,6 +98,8 @@ async function send() {
     const response = await fetch(request.path, { method: "POST", headers: request.headers, body: request.body });
     const bytes = new Uint8Array(await response.arrayBuffer());
     showAnswer(response, bytes, performance.now() - began, shown);
+    if (byId("status").getBoundingClientRect().bottom > innerHeight) byId("answer-title").scrollIntoView();
+    askForSteps();
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     clearAnswer();
@@ -120,7 +122,7 @@ function showAnswer(response, bytes, total, shown) {
   const type = response.headers.get("content-type") ?? "";
   byId("status").textContent = `${response.status} ${response.statusText || (response.ok ? "OK" : "")} · ${showMs(total)} · ${showBytes(bytes.length)}`;
   byId("status").className = response.ok ? "chip pass" : "chip fail";
-  byId("timing").replaceChildren(timingView(response.headers.get("server-timing"), total, state.about.runs_on));
+  byId("timing").replaceChildren(timingView(response.headers.get("server-timing"), total));
   const header = Number(response.headers.get("inference-header-content-length") ?? 0);
   let content;
   if (type.startsWith("application/json") || header) {
@@ -164,7 +166,9 @@ function showRaw(bytes, type, content) {
 
 async function showLog() {
   try {
-    byId("log").textContent = (await (await fetch(`${BASE}/log`)).text()) || "The function has written nothing.";
+    const text = await (await fetch(`${BASE}/log`)).text();
+    const lines = text.split("\n").filter((line) => !line.startsWith('{"_aws"')); // metrics: the line before says the same
+    byId("log").textContent = lines.join("\n").trim() || "The function has written nothing.";
   } catch {
     byId("log").textContent = "The server does not answer.";
   }
@@ -192,10 +196,15 @@ function showFacts(about) {
   document.title = `${about.model} · coldpress serve`;
   byId("model").textContent = about.model;
   byId("where").textContent = `${about.runs_on}, Python ${about.python} · ready after ${showMs(about.init_ms)}`;
+  byId("log-part").hidden = !about.log;
   const steps = Object.entries(about.steps).filter(([name]) => name !== "total_ms");
   byId("start-part").hidden = !steps.length;
-  byId("steps").append(...steps.map(([name, ms]) => make("div", {}, make("dt", {}, name.replace(/_ms$/, "")), make("dd", {}, showMs(ms)))));
-  byId("log-part").hidden = !about.log;
+  byId("steps").replaceChildren(...steps.map(([name, ms]) => make("div", {}, make("dt", {}, name.replace(/_ms$/, "")), make("dd", {}, showMs(ms)))));
+}
+
+/** The function says how it started together with its first answer. */
+async function askForSteps() {
+  if (byId("start-part").hidden) showFacts(await getJson(`${BASE}/about.json`).catch(() => state.about));
 }
 
 function listen() {

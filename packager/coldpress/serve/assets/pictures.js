@@ -4,9 +4,9 @@ const PRESETS = {
   raw: { text: "0 to 255", fit: "stretch", scale: 1, mean: "0", std: "1", order: "rgb" },
   "zero-one": { text: "0 to 1", fit: "stretch", scale: 255, mean: "0", std: "1", order: "rgb" },
   "minus-one-one": { text: "−1 to 1", fit: "stretch", scale: 127.5, mean: "1", std: "1", order: "rgb" },
-  imagenet: { text: "ImageNet (torchvision)", fit: "crop", scale: 255, mean: "0.485, 0.456, 0.406", std: "0.229, 0.224, 0.225", order: "rgb" },
-  caffe: { text: "Caffe", fit: "stretch-crop", scale: 1, mean: "104, 117, 123", std: "1", order: "bgr" },
-  letterbox: { text: "Letterbox (YOLO)", fit: "letterbox", scale: 255, mean: "0", std: "1", order: "rgb" },
+  imagenet: { text: "ImageNet (torchvision)", fit: "crop", scale: 255, mean: "0.485, 0.456, 0.406", std: "0.229, 0.224, 0.225", order: "rgb", side: 224 },
+  caffe: { text: "Caffe", fit: "stretch-crop", scale: 1, mean: "104, 117, 123", std: "1", order: "bgr", side: 224 },
+  letterbox: { text: "Letterbox (YOLO)", fit: "letterbox", scale: 255, mean: "0", std: "1", order: "rgb", side: 640 },
 };
 const FITS = [["stretch", "Stretch"], ["crop", "Crop to the middle"], ["stretch-crop", "Stretch, then crop"], ["letterbox", "Whole, with margins"]];
 const CHANNELS = new Set([1, 3, 4]);
@@ -15,7 +15,7 @@ const CHANNELS = new Set([1, 3, 4]);
 function pictureLayouts(shape) {
   const found = [];
   const add = (layout, channels, height, width) => {
-    if ((CHANNELS.has(channels) || channels === -1) && [height, width].every((size) => size === -1 || size > 7)) {
+    if ((CHANNELS.has(channels) || channels === -1) && [height, width].every((size) => size === -1 || (size > 7 && size <= 8192))) {
       found.push({ layout, channels: channels === -1 ? 3 : channels, height, width });
     }
   };

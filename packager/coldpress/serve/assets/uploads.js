@@ -59,6 +59,9 @@ function pictureControl(input, changed) {
       const first = (list) => (layout.channels === 1 ? list.split(",")[0] : list);
       [fit.value, scale.value, mean.value, std.value] = [chosen.fit, chosen.scale, first(chosen.mean), first(chosen.std)];
       order.value = layout.channels === 1 ? "rgb" : chosen.order;
+      for (const [field, axis] of [[high, "H"], [wide, "W"]]) {
+        if (!field.disabled && chosen.side && !input.example?.shape[layout.layout.indexOf(axis)]) field.value = chosen.side;
+      }
     }
     update();
   };
@@ -76,8 +79,10 @@ function pictureControl(input, changed) {
   });
   const formula = make("span");
   const update = () => {
-    formula.textContent = `${wide.value} × ${high.value}, ${layout.layout}, ${layout.channels === 1 ? "grey" : order.value.toUpperCase()}, `
-      + (mean.value === "0" && std.value === "1" ? (scale.value === "1" ? "pixel as it is" : `pixel / ${scale.value}`) : `(pixel / ${scale.value} − ${mean.value}) / ${std.value}`);
+    const pixel = scale.value === "1" ? "pixel" : `pixel / ${scale.value}`;
+    const centred = mean.value === "0" ? pixel : `${pixel} − (${mean.value})`;
+    const formed = std.value === "1" ? centred : `(${centred}) / (${std.value})`;
+    formula.textContent = `${wide.value} × ${high.value}, ${layout.layout}, ${layout.channels === 1 ? "grey" : order.value.toUpperCase()}, ${formed}`;
     if (picture) {
       try {
         at = drawPicture(canvas, picture, how());
@@ -151,14 +156,17 @@ function pictureControl(input, changed) {
 
 function soundControl(input, changed) {
   const axis = sampleAxis(input.shape);
-  const length = input.shape[axis];
   let [samples, bytes, name] = [null, null, ""];
   const canvas = make("canvas", { width: 600, height: 72, role: "img", class: "wave", hidden: true });
   const player = make("audio", { controls: true, hidden: true });
   const said = make("p", { class: "note", role: "status" });
   const rate = choice(RATES.map((each) => [String(each), `${each.toLocaleString("en")} Hz`]), "16000", () => decode());
   const start = make("input", { type: "number", min: 0, step: "any", value: 0, oninput: () => update() });
-  const cut = () => cutSound(samples, Math.max(0, Math.round((Number(start.value) || 0) * rate.value)), length);
+  const fixed = input.shape[axis] > 0;
+  const length = make("input", {
+    type: "number", min: 1, disabled: fixed, value: fixed ? input.shape[axis] : input.example?.shape[axis] ?? "", placeholder: "all", oninput: () => update(),
+  });
+  const cut = () => cutSound(samples, Math.max(0, Math.round((Number(start.value) || 0) * rate.value)), Math.round(Number(length.value)) || -1);
   const update = () => {
     if (samples) {
       const taken = cut();
@@ -188,7 +196,7 @@ function soundControl(input, changed) {
   };
   return {
     element: make("div", {}, fileField("Sound", "audio/*", take), player, canvas, said,
-      make("div", { class: "row" }, labelled("Samples a second", rate), labelled("Begin at second", start))),
+      make("div", { class: "row" }, labelled("Samples a second", rate), labelled("Begin at second", start), labelled("Samples", length))),
     read: () => (samples ? soundValues(cut(), input.shape, axis, input.datatype) : null),
     missing: "Choose a sound first.",
   };

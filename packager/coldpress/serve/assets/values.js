@@ -10,6 +10,15 @@ function parseJson(text) {
 
 const CONSTANTS = { NaN: NaN, Infinity: Infinity, "-Infinity": -Infinity };
 
+/** A 32-bit float by the fewest digits that mean it. */
+function shortFloat(value) {
+  for (let digits = 6; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return Number(value.toPrecision(9));
+}
+
 /** Write JSON; NaN and the infinities are strings, as the function reads them. */
 function jsonText(value, indent = "") {
   if (typeof value === "bigint") return String(value);

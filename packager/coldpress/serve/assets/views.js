@@ -26,7 +26,7 @@ function bars(caption, scores, names, { top, soft }) {
   const rows = order.map((i, rank) => {
     const bar = make("span", { class: values[i] < 0 ? "bar below" : "bar" });
     bar.style.width = `${(100 * Math.abs(values[i])) / most}%`;
-    const row = make("tr", { class: rank === 0 ? "first" : null }, make("th", { scope: "row" }, names[i] ?? `class ${i}`),
+    const row = make("tr", { class: rank === 0 ? "first" : null }, make("th", { scope: "row", title: names[i] ?? "" }, names[i] ?? `class ${i}`),
       make("td", { class: "track", "aria-hidden": "true" }, bar), make("td", { class: "num" }, show(values[i])));
     return row;
   });
@@ -109,7 +109,11 @@ function valueView(name, value) {
     return dataTable(name, ["", ...keys], rows, value.length > MOST_ROWS ? `… and ${value.length - MOST_ROWS} more rows.` : "");
   }
   if (value && typeof value === "object" && !Array.isArray(value)) {
-    return make("dl", { class: "facts" }, ...Object.entries(value).flatMap(([key, item]) => [
+    const entries = Object.entries(value);
+    if (entries.length > 2 && entries.every(([, item]) => isNumber(item))) {
+      return bars(name, entries.map(([, item]) => toNumber(item)), entries.map(([key]) => key), { top: MOST_COLUMNS });
+    }
+    return make("dl", { class: "facts" }, ...entries.flatMap(([key, item]) => [
       make("dt", {}, key), make("dd", {}, item && typeof item === "object" ? valueView(key, item) : show(item))]));
   }
   const tensor = Array.isArray(value) ? flatten(value) : null;

@@ -87,6 +87,8 @@ function elements(input, given) {
   return found;
 }
 
+const plainNumbers = (flat) => Array.from(flat, flat instanceof Float32Array ? shortFloat : undefined);
+
 const WRITTEN_OUT = 4096; // elements that still go as plain JSON
 
 /**
@@ -100,7 +102,7 @@ function requestOf(model, given) {
   const small = size <= WRITTEN_OUT;
   if (small && !model.preprocessed) {
     const items = pairs.map(([input, value]) =>
-      `${JSON.stringify(input.name)}: ${value.text?.trim() ?? jsonText(nest(value.flat, value.shape))}`);
+      `${JSON.stringify(input.name)}: ${value.text?.trim().replace(/\n\s*/g, " ") ?? jsonText(nest(plainNumbers(value.flat), value.shape))}`);
     return { path: "/predict", headers: { "content-type": "application/json" }, body: `{"inputs": {${items.join(", ")}}}` };
   }
   const parts = [];
@@ -108,7 +110,7 @@ function requestOf(model, given) {
     const filled = value.bytes ? value : elements(input, value);
     const datatype = input.composite ? "BYTES" : input.datatype;
     const head = { name: input.name, datatype, shape: filled.shape };
-    if (small) return { ...head, data: Array.from(filled.flat) };
+    if (small) return { ...head, data: plainNumbers(filled.flat) };
     const bytes = filled.bytes ?? toBytes(datatype, filled.flat);
     parts.push(bytes);
     return { ...head, parameters: { binary_data_size: bytes.length } };
