@@ -16,7 +16,7 @@ help: ## list the targets
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-include mk/tools.mk mk/browser.mk mk/azurite.mk
+include mk/tools.mk mk/browser.mk mk/azurite.mk mk/serverless_devs.mk
 
 demo: .venv/.done ## train, pack, run under the real Lambda runtime client, and look at the answer
 	@$(BIN)/python examples/digits/demo.py
@@ -36,7 +36,7 @@ contracts: .venv/.done
 audit: .venv/.done
 	@$(BIN)/python -m tests.support.audit
 
-pytest: .venv/.done tools browser azurite
+pytest: .venv/.done tools browser azurite serverless-devs
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q
 
 conformance: .venv/.done ## all 1,072 ONNX conformance cases through the engine, and again after strip
