@@ -46,6 +46,8 @@ __all__ = ["decode", "kind_of", "make_handler"]
 _JSON = {"Content-Type": "application/json"}
 _TIMER = {"triggerTime", "triggerName", "payload"}
 _FC_DOMAIN = ".fcapp.run"
+#: What makes an object whole; ``ObjectCreated:*`` would tell of each part of a large upload too.
+_MADE = {"PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload", "AppendObject"}
 _import_ms = (perf_counter() - _start) * 1e3
 
 
@@ -129,7 +131,7 @@ def _score(service: Service, event: Event, record: Callable[[Request, Response],
     from coldpress_runtime.uploads import Upload, answer_upload  # noqa: PLC0415 - likewise
 
     try:
-        made = [each for each in event["events"] if each["eventName"].startswith("ObjectCreated:")]
+        made = [each for each in event["events"] if each["eventName"].removeprefix("ObjectCreated:") in _MADE]
         found = [(each["region"], each["oss"]["bucket"]["name"], each["oss"]["object"]) for each in made]
         uploads = [
             (region, Upload(bucket, item["key"], item.get("objectMeta", {}).get("mimeType", ""), item["size"],

@@ -9,6 +9,7 @@
 # watches no alarm of its own: look at the log and the metrics, then promote or roll back.
 set -eu
 cd "$(dirname "$0")"
+percent=@{canary_percent} # of the callers get a new version first
 
 # The version of what is on stdin, a version or the list of aliases; with `new`, the one that the alias tries out.
 version_of() {
@@ -33,7 +34,7 @@ case "${1-}" in
     version=$(printf %s "$made" | version_of)
     aliases=$(s alias list --silent -o json)
     main=$(printf %s "$aliases" | version_of)
-    if [ -z "$main" ] || [ @{canary_percent} -eq 0 ]; then
+    if [ -z "$main" ] || [ "$percent" -eq 0 ]; then
       alias_is "$version" '{}'
     else
       alias_is "$main" "{\"$version\": @{canary_share}}"

@@ -88,8 +88,9 @@ def test_several_uploads_in_one_event(handler, bucket):
     assert handler(event, _CONTEXT) == {"written": ["scores/1.json", None, "scores/3.json"]}
 
 
-def test_what_is_removed_is_not_scored(handler, bucket, store):
-    event = _event(bucket, ("uploads/one.json", _BODY), kind="ObjectRemoved:DeleteObject")
+@pytest.mark.parametrize("kind", ["ObjectRemoved:DeleteObject", "ObjectCreated:UploadPart", "ObjectModified:X"])
+def test_what_makes_no_whole_object_is_not_scored(handler, bucket, store, kind):
+    event = _event(bucket, ("uploads/one.json", _BODY), kind=kind)
     assert handler(event, _CONTEXT) == {"written": []}
     assert _seen(store, bucket) == []
 
