@@ -27,7 +27,7 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 import azure_functions_runtime as worker
 
 _MESSAGES = "azure_functions_messages"
-_PATH_SAFE = "/:@!$&'()*+,;=~-._%"  # what ASP.NET's PathString leaves as it is
+_PATH_SAFE = "/:@!$&'()*+,;=~-._"  # what ASP.NET's PathString leaves as it is
 _ADMIN = "/admin/functions/"
 
 
@@ -97,8 +97,10 @@ class _Host:
             if binding.type == "httpTrigger"
         )
         path, _, query = target.partition("?")
-        pieces = [quote(unquote_to_bytes(piece), _PATH_SAFE.replace("%", "")) for piece in path.split("%2F")]
-        path = "%2F".join(pieces)
+        # Kestrel undoes all escapes but that of the slash, and the URL is made anew from what is left.
+        pieces = [unquote_to_bytes(piece) for piece in path.split("%2F")]
+        path = "%2F".join(quote(piece, _PATH_SAFE) for piece in pieces)
+        route = b"%2F".join(pieces).decode("utf-8", "replace").lstrip("/")
         url = f"http://{headers.get('host', 'localhost')}{path}" + (f"?{query}" if query else "")
         values: dict[str, list[str]] = {}
         for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
@@ -108,7 +110,7 @@ class _Host:
             url=url,
             headers={name: value for name, value in headers.items() if value},
             query={name: text for name, several in values.items() if (text := ",".join(several))},
-            params={"path": path.lstrip("/")} if path != "/" else {},
+            params={"path": route} if route else {},
         )
         if body:
             http.body.CopyFrom(m.TypedData(bytes=body))
@@ -145,7 +147,8 @@ class _Reply(types.SimpleNamespace):
 
 
 def _why(result: Any) -> str:
-    return str(result.exception.message).strip()
+    """Say what went wrong, without the worker's advice on requirements.txt and its list of folders."""
+    return str(result.exception.message).partition(" Cannot find module. ")[0].strip()
 
 
 async def _connection(host: _Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,1 @@
+"""A local Azure: Azurite for Azure Storage, and what the Functions host does around a blob trigger."""

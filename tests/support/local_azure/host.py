@@ -1,0 +1,70 @@
+"""What the Functions host does around a blob trigger whose source is Event Grid, for one function and one store.
+
+From Microsoft's documentation of the Event Grid schema for Blob Storage, and of the blob trigger's paths and metadata:
+the event's subject names the blob, the trigger's path picks ``{name}`` out of it, the blob is read, the function is
+run, and what it gave its output bindings is written where their paths say.
+"""
+
+import re
+import uuid
+from typing import Any
+from urllib.parse import quote
+
+from coldpress.emulate.azure import AzureFunction
+from tests.support.local_azure.azurite import Azurite
+
+__all__ = ["blob_created", "deliver"]
+
+
+def blob_created(store: Azurite, container: str, name: str) -> dict[str, Any]:
+    """Return the event that Event Grid sends when a blob has been made."""
+    headers, body = store.get(container, name)
+    return {
+        "topic": "/subscriptions/0/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/up",
+        "subject": f"/blobServices/default/containers/{container}/blobs/{name}",
+        "eventType": "Microsoft.Storage.BlobCreated",
+        "id": str(uuid.uuid4()),
+        "data": {
+            "api": "PutBlob",
+            "contentType": headers["content-type"],
+            "contentLength": len(body),
+            "eTag": headers["etag"],
+            "blobType": "BlockBlob",
+            "url": f"{store.url}/{container}/{quote(name)}",
+        },
+        "dataVersion": "",
+        "metadataVersion": "1",
+        "eventTime": "2026-11-21T12:00:00Z",
+    }
+
+
+def deliver(store: Azurite, app: AzureFunction, event: dict[str, Any], function: str = "score_upload") -> list[str]:
+    """Hand an event to the app as its host would; return the names of the blobs that were written."""
+    bindings = {binding["name"]: binding for binding in app.functions()[function]}
+    trigger = next(binding for binding in bindings.values() if binding["type"] == "blobTrigger")
+    place = event["subject"].removeprefix("/blobServices/default/containers/").replace("/blobs/", "/", 1)
+    found = re.fullmatch(re.escape(trigger["path"]).replace(r"\{name\}", "(.+)"), place, re.DOTALL)
+    container, _, name = place.partition("/")
+    blob = store.get(container, name)
+    if found is None or blob is None:
+        return []
+    headers, body = blob
+    metadata = {
+        "BlobTrigger": place,
+        "Uri": f"{store.url}/{container}/{quote(name)}",
+        "Properties": {
+            "ContentType": headers["content-type"],
+            "ContentLength": len(body),
+            "ETag": headers["etag"],
+            "BlobType": "Block",
+            "LastModified": headers["last-modified"],
+        },
+        "Metadata": {},
+        "name": found[1],
+    }
+    written = []
+    for output, document in app.trigger(function, body, metadata).items():
+        into, _, key = bindings[output]["path"].replace("{name}", found[1]).partition("/")
+        store.put(into, key, document, "application/octet-stream")
+        written.append(key)
+    return written
