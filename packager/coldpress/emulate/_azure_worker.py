@@ -19,6 +19,7 @@ import asyncio
 import base64
 import importlib
 import json
+import re
 import types
 import uuid
 from typing import Any
@@ -33,10 +34,8 @@ _ADMIN = "/admin/functions/"
 
 def _messages() -> Any:
     """Load the messages of FunctionRpc.proto, without the gRPC client beside them."""
-    for name, folder in ((_MESSAGES, "protos"), (f"{_MESSAGES}.shared", "protos/shared")):
-        package = types.ModuleType(name)
-        package.__path__ = [f"{client}/tests/{folder}"]
-        sys.modules[name] = package
+    package = sys.modules[_MESSAGES] = types.ModuleType(_MESSAGES)
+    package.__path__ = [f"{client}/tests/protos"]
     messages = importlib.import_module(f"{_MESSAGES}.FunctionRpc_pb2")
     for name, message in vars(importlib.import_module(f"{_MESSAGES}.shared.NullableTypes_pb2")).items():
         if name.startswith("Nullable"):
@@ -57,9 +56,8 @@ class _Host:
         worker.start_threadpool_executor()
         capabilities = {"RpcHttpBodyOnly": "true", "TypedDataCollection": "true"}
         init = m.WorkerInitRequest(
-            host_version="4.1047.100", function_app_directory=task_root, worker_directory=client,
-            capabilities=capabilities,
-        )  # fmt: skip
+            host_version="4", function_app_directory=task_root, worker_directory=client, capabilities=capabilities
+        )
         started = await worker.worker_init_request(self._wrap(m.StreamingMessage(worker_init_request=init)))
         if started.result.status != m.StatusResult.Success:
             return _why(started.result)
@@ -98,7 +96,7 @@ class _Host:
         )
         path, _, query = target.partition("?")
         # Kestrel undoes all escapes but that of the slash, and the URL is made anew from what is left.
-        pieces = [unquote_to_bytes(piece) for piece in path.split("%2F")]
+        pieces = [unquote_to_bytes(piece) for piece in re.split("%2F", path, flags=re.IGNORECASE)]
         path = "%2F".join(quote(piece, _PATH_SAFE) for piece in pieces)
         route = b"%2F".join(pieces).decode("utf-8", "replace").lstrip("/")
         url = f"http://{headers.get('host', 'localhost')}{path}" + (f"?{query}" if query else "")

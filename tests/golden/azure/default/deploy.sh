@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes or updates everything with the Azure CLI, signed in by `az login`:
-#     sh deploy.sh [RESOURCE_GROUP]
+#     ./deploy.sh [RESOURCE_GROUP]
 set -eu
 cd "$(dirname "$0")"
 GROUP=${1:-coldpress-digits}
