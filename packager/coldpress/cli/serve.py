@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
             webbrowser.open(url)
         with contextlib.suppress(KeyboardInterrupt):
-            serve(app, listener)
+            serve(app, listener, served.close)
     say("Stopped.")
     return 0
 

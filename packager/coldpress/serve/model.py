@@ -71,8 +71,7 @@ class ModelFunction:
         return ""
 
     def close(self) -> None:
-        """Free the model."""
-        self._service.close()
+        """Do nothing: a thread may still run the model, which goes with the process."""
 
     def __enter__(self) -> Self:
         return self

@@ -30,6 +30,7 @@ class Served:
         self._function: LocalFunction | None = start()
         self.first = self._function
         self._log = ""
+        self._closed = False
 
     def call(self, request: HttpRequest) -> Call:
         """Send one request and wait for the answer.
@@ -50,14 +51,17 @@ class Served:
         return (function.logs() if function is not None else "") or self._log
 
     def close(self) -> None:
-        """End the function."""
+        """End the function, and start none again; a call that is under way fails."""
         with self._lock:
+            self._closed = True
             if self._function is not None:
                 self._function.close()
                 self._function = None
 
     def _running(self) -> LocalFunction:
         with self._lock:
+            if self._closed:
+                raise EmulateError("The server is stopping; start it again.")
             if self._function is None:
                 self._function = self._start()
             return self._function

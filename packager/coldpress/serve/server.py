@@ -1,8 +1,10 @@
 """The HTTP server around the application: its socket first, so that a port in use is said before a model is loaded."""
 
+import asyncio
 import errno
 import ipaddress
 import socket
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,7 +14,8 @@ from coldpress.errors import ConfigError
 __all__ = ["address", "is_local", "listen", "run"]
 
 _BACKLOG = 2048
-_GRACE_S = 3  # for requests that are under way when the server is stopped
+_GRACE_S = 2  # for requests that are under way when the server is stopped
+_CLOSING_S = 2  # and then for their callers to be told that there will be no answer
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -49,8 +52,14 @@ def is_local(listener: socket.socket) -> bool:
     return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
-def run(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve until the process is told to stop; raises KeyboardInterrupt then."""
+def run(app: ASGIApp, listener: socket.socket, give_up: Callable[[], None]) -> None:
+    """Serve until the process is told to stop; raises KeyboardInterrupt then.
+
+    Args:
+        app: the application.
+        listener: from `listen`.
+        give_up: ends what requests still wait for, a while after the server was told to stop.
+    """
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -58,6 +67,16 @@ def run(app: ASGIApp, listener: socket.socket) -> None:
         server_header=False,
         ws="none",
         lifespan="off",
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=_GRACE_S + _CLOSING_S,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config, give_up).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, give_up: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._give_up = give_up
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(_GRACE_S, self._give_up)
+        await super().shutdown(sockets)
