@@ -10,9 +10,10 @@ from typing import Any
 from coldpress.config import NAME, Config
 from coldpress.errors import ConfigError
 from coldpress.fit.limits import provider
+from coldpress.fit.tiers import tier
 from coldpress.fit.verdict import check_settings
 from coldpress.search.task import Task, make_task
-from coldpress.targets import TARGETS
+from coldpress.targets import TARGETS, Target
 
 __all__ = ["REPORT", "Plan", "make_plan"]
 
@@ -91,12 +92,18 @@ def make_plan(config: Config, target_name: str, out: Path | None, form: str | No
         architecture=function.architecture,
         memory_mb=function.memory_mb,
         timeout_s=function.timeout_s,
-        shrink=make_task(config),
+        shrink=dataclasses.replace(make_task(config), threads=_threads(target, config)),
         hooks=function.hooks,
         requirements=function.requirements,
         form=form,
         values=target.values(config, name),
     )
+
+
+def _threads(target: Target, config: Config) -> int:
+    """Return one thread a whole vCPU, of those that the settings name or the memory brings."""
+    vcpus = getattr(getattr(config.targets, target.name), "cpu", None)
+    return max(1, int(vcpus or tier(target.name, config.function.memory_mb).vcpus))
 
 
 def _check_files(config: Config) -> None:
