@@ -93,7 +93,7 @@ class AzureValues:
         if self.http_concurrency is not None:
             _between("http_concurrency", self.http_concurrency, 1, 1000)
         if self.location not in LOCATIONS:
-            near = difflib.get_close_matches(re.sub(r"[^a-z0-9]", "", self.location.lower()), LOCATIONS, 1)
+            near = difflib.get_close_matches(re.sub(r"[^a-z0-9]", "", self.location.lower()), LOCATIONS, 1, 0.8)
             hint = f"did you mean {near[0]}?" if near else "`az functionapp list-flexconsumption-locations` lists them"
             raise TemplateError(f"location is {self.location!r}, which is no region of Azure: {hint}")
         if self.auth == "entra" and not _GUID.fullmatch(self.entra_client_id):
