@@ -6,21 +6,77 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from coldpress.errors import PackError
+from coldpress.targets import TARGETS, Target
 
 __all__ = ["Check", "run_checks"]
 
-_PYTHONS = ("3.12", "3.13", "3.14")  # Lambda's, of those that the engine's wheels exist for
+_PYTHONS = ("3.12", "3.13", "3.14")  # the providers', of those that the engine's wheels exist for
 _ROOM_BYTES = 1_000_000_000  # for a build's copies of the engine and a model of the largest size that fits
 _ARM64 = (
     "older ONNX Runtimes stop at load on Lambda's arm64, where /sys names no processors; this one should only warn "
     "(github.com/microsoft/onnxruntime/issues/10038): invoke a deployed function once before you rely on it"
 )
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What deploys to a target: the command, how it is had, and where it looks for credentials.
+
+    Attributes:
+        variables: environment variables that name credentials.
+        files: the default place below the home folder, by the variable that can name another one.
+    """
+
+    name: str
+    install: str
+    login: str
+    variables: tuple[str, ...]
+    files: Mapping[str, str]
+
+
+_TOOLS = {
+    "aws": Tool(
+        "sam",
+        "run `uv tool install aws-sam-cli`",
+        "aws configure sso",
+        ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"),
+        {"AWS_SHARED_CREDENTIALS_FILE": ".aws/credentials", "AWS_CONFIG_FILE": ".aws/config"},
+    ),
+    "gcp": Tool(
+        "gcloud",
+        "install the Google Cloud CLI (cloud.google.com/sdk/docs/install)",
+        "gcloud auth login",
+        ("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE"),
+        {"CLOUDSDK_CONFIG": ".config/gcloud"},
+    ),
+    "azure": Tool(
+        "az",
+        "run `uv tool install azure-cli`",
+        "az login",
+        (),
+        {"AZURE_CONFIG_DIR": ".azure"},
+    ),
+    "alibaba": Tool(
+        "s",
+        "run `npm install --global @serverless-devs/s`",
+        "s config add",
+        (),
+        {"serverless_devs_config_home": ".s"},
+    ),
+    "container": Tool(
+        "docker",
+        "install Docker, or Podman under that name",
+        "docker login",
+        (),
+        {"DOCKER_CONFIG": ".docker"},
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -37,11 +93,18 @@ class Check:
         return asdict(self)
 
 
-def run_checks(project: Path, *, online: bool = False) -> tuple[Check, ...]:
-    """Look at this machine and at the project in ``project``; ask the package index only when ``online``."""
-    looks: list[Callable[[], Check]] = [_python, _engine, _pip, _interpreters, _sam, _credentials, _cache]
+def run_checks(project: Path, *, target: str = "aws", online: bool = False) -> tuple[Check, ...]:
+    """Look at this machine and at the project in ``project``, for one target.
+
+    Args:
+        project: a folder, which may hold a ``coldpress.toml``.
+        target: where functions are to be deployed.
+        online: whether to ask the package index, too.
+    """
+    looks: list[Callable[[], Check]] = [_python, _engine, _pip, _interpreters]
     checks = [look() for look in looks]
-    checks += [_free("out", project), *_project(project)]
+    checks += [look(TARGETS[target], _TOOLS[target]) for look in (_tool, _credentials)]
+    checks += [_cache(), _free("out", project), *_project(project, TARGETS[target])]
     return (*checks, _index()) if online else tuple(checks)
 
 
@@ -97,30 +160,26 @@ def _interpreters() -> Check:
     return Check("bytecode", "warn", text, advice)
 
 
-def _sam() -> Check:
-    command = shutil.which("sam")
+def _tool(target: Target, tool: Tool) -> Check:
+    command = shutil.which(tool.name)
     if not command:
-        return Check("sam", "warn", "no `sam` on PATH", "to deploy to AWS, run `uv tool install aws-sam-cli`")
+        return Check(tool.name, "warn", f"no `{tool.name}` on PATH", f"to deploy to {target.title}, {tool.install}")
     code, said = _run([command, "--version"])
     if code:
-        return Check("sam", "fail", f"{command} does not run", "install aws-sam-cli again")
-    return Check("sam", "ok", said.strip())
+        return Check(tool.name, "fail", f"{command} does not run", f"install it again: {tool.install}")
+    return Check(tool.name, "ok", (said.strip().splitlines() or [command])[0])
 
 
-def _credentials() -> Check:
-    """Look where AWS's own tools look first; only whether there are any, never what they say."""
-    named = [
-        name for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE") if os.environ.get(name)
-    ]
-    files = [
-        Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials"),
-        Path(os.environ.get("AWS_CONFIG_FILE") or Path.home() / ".aws" / "config"),
-    ]
+def _credentials(target: Target, tool: Tool) -> Check:
+    """Look where the provider's own tools look first; only whether there are any, never what they say."""
+    named = [name for name in tool.variables if os.environ.get(name)]
+    files = [Path(os.environ.get(variable) or Path.home() / place) for variable, place in tool.files.items()]
     if named:
-        return Check("credentials", "ok", f"AWS credentials named by {named[0]}")
-    if any(place.is_file() for place in files):
-        return Check("credentials", "ok", "AWS settings in a file")
-    return Check("credentials", "warn", "no AWS credentials", "only deploying needs them: run `aws configure sso`")
+        return Check("credentials", "ok", f"{target.title} credentials named by {named[0]}")
+    if any(place.exists() for place in files):
+        return Check("credentials", "ok", f"{target.title} settings in a file")
+    found = f"no credentials for {target.title}"
+    return Check("credentials", "warn", found, f"only deploying needs them: run `{tool.login}`")
 
 
 def _cache() -> Check:
@@ -146,7 +205,7 @@ def _free(name: str, folder: Path) -> Check:
     return Check(name, "ok", found)
 
 
-def _project(folder: Path) -> list[Check]:
+def _project(folder: Path, target: Target) -> list[Check]:
     path = folder / "coldpress.toml"
     if not path.is_file():
         return [Check("project", "ok", "no coldpress.toml here: defaults apply")]
@@ -154,11 +213,11 @@ def _project(folder: Path) -> list[Check]:
 
     try:
         config = load_config(path)
+        function = target.check(config)
+        target.values(config, "model")
     except PackError as error:
-        return [Check("project", "fail", "coldpress.toml cannot be used", str(error))]
-    checks = [
-        Check("project", "ok", f"coldpress.toml: CPython {config.function.python}, {config.function.architecture}")
-    ]
+        return [Check("project", "fail", f"coldpress.toml cannot be used for {target.title}", str(error))]
+    checks = [Check("project", "ok", f"coldpress.toml: CPython {function.python}, {function.architecture}")]
     for name, place in (("model", config.model.source), ("hooks", config.function.hooks)):
         if place is not None and not place.is_file():
             checks.append(Check(name, "fail", f"{place} is not there", f"correct the path of {name} in coldpress.toml"))

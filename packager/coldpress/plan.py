@@ -9,9 +9,7 @@ from typing import Any
 
 from coldpress.config import NAME, Config
 from coldpress.errors import ConfigError
-from coldpress.fit.limits import provider
 from coldpress.fit.tiers import tier
-from coldpress.fit.verdict import check_settings
 from coldpress.search.task import Task, make_task
 from coldpress.targets import TARGETS, Target
 
@@ -73,15 +71,8 @@ def make_plan(config: Config, target_name: str, out: Path | None, form: str | No
     _check_ours(out)
     _check_files(config)
     target = TARGETS[target_name]
-    function = target.function_settings(config)
+    function = target.check(config)
     config = dataclasses.replace(config, function=function)
-    check_settings(
-        provider(target_name),
-        python=function.python,
-        architecture=function.architecture,
-        memory_mb=function.memory_mb,
-        timeout_s=function.timeout_s,
-    )
     return Plan(
         model=model,
         name=name,

@@ -58,6 +58,25 @@ class Target:
         own = vars(getattr(config.targets, self.name))
         return dataclasses.replace(config.function, **{name: own[name] for name in names if name in own})
 
+    def check(self, config: "Config") -> "FunctionConfig":
+        """Refuse a function that is not on offer, and return what runs otherwise.
+
+        Raises:
+            FitError: a Python, an architecture, a memory size or a time limit that the provider does not have.
+        """
+        from coldpress.fit.limits import provider  # noqa: PLC0415  (none of this is needed to know a bundle)
+        from coldpress.fit.verdict import check_settings  # noqa: PLC0415
+
+        function = self.function_settings(config)
+        check_settings(
+            provider(self.name),
+            python=function.python,
+            architecture=function.architecture,
+            memory_mb=function.memory_mb,
+            timeout_s=function.timeout_s,
+        )
+        return function
+
     def values(self, config: "Config", name: str) -> Any:
         """Gather what the templates need, which also checks it: a misspelt canary must not cost a whole pack.
 

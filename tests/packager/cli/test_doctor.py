@@ -30,8 +30,8 @@ def _checks(tmp_path, **options):
     return {check.name: check for check in run_checks(tmp_path / "project", **options)}
 
 
-def _run(tmp_path, *, as_json=True):
-    return doctor.run(argparse.Namespace(project=tmp_path / "project", online=False, json=as_json))
+def _run(tmp_path, *, as_json=True, target="aws"):
+    return doctor.run(argparse.Namespace(project=tmp_path / "project", target=target, online=False, json=as_json))
 
 
 def test_this_machine_has_what_packing_needs(tmp_path, capsys):
@@ -125,4 +125,40 @@ def test_the_index_is_asked_only_online_and_an_unreachable_one_fails(tmp_path, m
 
 def test_a_project_that_is_not_a_folder_is_named(tmp_path):
     with pytest.raises(ConfigError, match="is not a folder"):
-        doctor.run(argparse.Namespace(project=tmp_path / "none", online=False, json=False))
+        doctor.run(argparse.Namespace(project=tmp_path / "none", target="aws", online=False, json=False))
+
+
+@pytest.mark.parametrize(
+    ("target", "tool"), [("gcp", "gcloud"), ("azure", "az"), ("alibaba", "s"), ("container", "docker")]
+)
+def test_each_target_is_looked_at_with_its_own_tool_and_credentials(tmp_path, monkeypatch, target, tool):
+    for name in ("CLOUDSDK_CONFIG", "AZURE_CONFIG_DIR", "DOCKER_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    checks = _checks(tmp_path, target=target)
+    assert (checks[tool].status, checks["credentials"].status) == ("warn", "warn")
+    assert "sam" not in checks
+    (tmp_path / tool).write_text("#!/bin/sh\necho version 9\n")
+    (tmp_path / tool).chmod(0o755)
+    for place in (".config/gcloud", ".azure", ".s", ".docker"):
+        (tmp_path / place).mkdir(parents=True)
+    checks = _checks(tmp_path, target=target)
+    assert (checks[tool].status, checks["credentials"].status) == ("ok", "ok")
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "says"),
+    [
+        ("azure", '[targets.azure]\nlocation = "west-europe"\n', "westeurope"),
+        ("gcp", '[targets.gcp]\nregion = "europe-west99"\n', "europe-west99"),
+        ("alibaba", '[targets.alibaba]\nregion = "mars"\n', "mars"),
+        ("alibaba", "[function]\nmemory_mb = 40000\n", "32768"),
+        ("azure", '[function]\narchitecture = "arm64"\n', "x86_64"),
+    ],
+)
+def test_settings_that_the_target_does_not_take_fail(tmp_path, target, settings, says):
+    (tmp_path / "project" / "coldpress.toml").write_text(settings)
+    check = _checks(tmp_path, target=target)["project"]
+    assert check.status == "fail"
+    assert says in check.advice
