@@ -16,7 +16,7 @@ _start = perf_counter()
 
 import os
 import sys
-from threading import Lock
+from _thread import allocate_lock  # threading itself would cost
 
 from coldpress_runtime.http import Request
 from coldpress_runtime.service import Service
@@ -89,7 +89,7 @@ class _Bundle:
 
     def __init__(self, root: str | None) -> None:
         self._root = root
-        self._lock = Lock()
+        self._lock = allocate_lock()
         self._opened: tuple[Service, Telemetry] | None = None
 
     def open(self) -> tuple[Service, Telemetry]:
