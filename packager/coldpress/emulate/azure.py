@@ -74,8 +74,10 @@ class AzureFunction(ServerProcess):
             metadata: the trigger's, as the host gives them: texts, and values that travel as JSON.
 
         Raises:
-            EmulateError: the function raised; the host would try it again.
+            EmulateError: there is no such function, or it raised; then the host would try it again.
         """
+        if function not in (known := self.functions()):
+            raise EmulateError(f"The function app has no function {function}, only {', '.join(known)}.")
         document = {"data": base64.b64encode(data).decode(), "metadata": dict(metadata)}
         request = HttpRequest("POST", f"/admin/functions/{function}", body=json.dumps(document).encode())
         reply = self.call(request).reply

@@ -136,12 +136,13 @@ def test_the_function_gets_requests_as_the_host_hands_them_over(app):
         app(_HTTP % what),
         "POST",
         "/a%c3%bc%2Fb?x=1&x=2&y=&z=%C3%A9",
-        {"X-Empty": "", "X-One": "é 1", "Host": "h"},
+        {"X-Empty": "", "X-One": "1 ", "Host": "h"},
         b"1",
     )
     assert method == "POST"
     assert url == "http://h/a%C3%BC%2Fb?x=1&x=2&y=&z=%C3%A9"
-    assert headers["x-one"] == "é 1"
+    assert headers["x-one"] == "1"
+    assert headers["content-length"] == "1"
     assert not [name for name in headers if name != name.lower()]
     assert params == {"x": "1,2", "z": "é"}
     assert route == {"path": "aü%2Fb"}
@@ -219,9 +220,11 @@ def test_a_process_that_ends_while_it_answers_is_named(app):
         function.call(HttpRequest())
 
 
-def test_there_are_no_other_doors(tiny):
+def test_there_are_no_other_doors_and_no_other_functions(tiny):
     with pytest.raises(EmulateError, match="takes HTTP requests alone"):
         tiny.call(HttpRequest(), "rest")
+    with pytest.raises(EmulateError, match="has no function score_upload, only answer"):
+        tiny.trigger("score_upload", b"", {})
 
 
 @pytest.fixture(scope="module")
