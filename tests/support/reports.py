@@ -345,6 +345,13 @@ def minilm() -> Document:
             {
                 "target": "AWS Lambda, zip",
                 "verdict": "fits",
+                "price": {
+                    "per_million": 1.94,
+                    "currency": "USD",
+                    "region": "us-east-1",
+                    "memory_mb": 1024,
+                    "as_of": "2026-09-28",
+                },
                 "limits": [
                     {
                         "name": "unzipped_bytes",

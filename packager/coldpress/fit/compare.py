@@ -13,7 +13,7 @@ from coldpress.fit.sizes import Sizes
 from coldpress.fit.tiers import Tier, smallest_tier, tier
 from coldpress.fit.verdict import check_fit
 
-__all__ = ["Cost", "Demand", "Offer", "Subject", "compare"]
+__all__ = ["Cost", "Demand", "Offer", "Subject", "compare", "cost_of", "usual_price"]
 
 NEEDS_CHANGE = "needs-change"
 """The verdict where a setting must change before the function can be there at all."""
@@ -187,6 +187,22 @@ def cost_of(prices: Prices, size: Tier, load: Load, demand: Demand) -> Cost:
         break_even=break_even(prices, size, load, free=demand.free),
         capacity=capacity(size, load),
     )
+
+
+def usual_price(target: str, architecture: str, memory_mb: int, load: Load) -> dict[str, Any] | None:
+    """Return what a million requests a month cost, as reports hold it; None where no platform sends the bill."""
+    size = smallest_tier(target, memory_mb)
+    if size is None or target not in priced():
+        return None
+    prices, demand = read_prices(target, architecture), Demand()
+    cost = cost_of(prices, size, replace(load, cold_share=demand.cold_share), demand)
+    return {
+        "per_million": cost.per_million,
+        "currency": prices.currency,
+        "region": prices.region,
+        "memory_mb": size.memory_mb,
+        "as_of": prices.as_of.isoformat(),
+    }
 
 
 def _fit(subject: Subject, target: str, memory_mb: int) -> tuple[str, tuple[str, ...]]:

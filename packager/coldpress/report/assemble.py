@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from coldpress import __version__
 from coldpress.bundle.wheels import sha256_of
+from coldpress.fit.compare import usual_price
+from coldpress.fit.cost import Load
 from coldpress.gate.verdict import Figures, Verdict
 from coldpress.model.files import model_bytes, read_model
 from coldpress.report.weights import weight_rows
@@ -69,11 +71,20 @@ def assemble(
         else {"files": [{"path": e.path, "bytes": e.bytes, "kind": e.kind} for e in fit.sizes.entries]},
         "cold_start": None if not steps else {"steps": dict(steps), "original": None, "clock": "wall"},
         "model_start": _model_start(chosen, original["verdict"], task.threads),
-        "fit": []
-        if fit is None
-        else [{"target": fit.target, "verdict": fit.verdict, "limits": [use.to_json() for use in fit.uses]}],
+        "fit": [] if fit is None else [_fit(fit, steps or {}, chosen, task.architecture)],
         "notes": list(dict.fromkeys((*shrunk.notes, *notes))),
     }
+
+
+def _fit(fit: "Fit", steps: Mapping[str, float], chosen: Mapping[str, Any] | None, architecture: str) -> dict[str, Any]:
+    """Return how a bundle fits its target and, where its start and the model's answers were timed, what they cost."""
+    memory_mb = next((use.used for use in fit.uses if use.limit.name == "memory_mb"), None)
+    price = None
+    if steps and memory_mb and chosen and chosen["warm_ms"] is not None:
+        load = Load(chosen["warm_ms"], chosen["warm_ms"], sum(steps.values()))
+        price = usual_price(fit.target, architecture, memory_mb, load)
+    limits = [use.to_json() for use in fit.uses]
+    return {"target": fit.target, "verdict": fit.verdict, "limits": limits, "price": price}
 
 
 def _original(model: Path, candidates: Sequence[Mapping[str, Any]], *, trimmed: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from coldpress.report.fits import Fit, read_fit
 from coldpress.report.parts import Part
 
 __all__ = [
@@ -16,10 +17,8 @@ __all__ = [
     "ColdStart",
     "Document",
     "File",
-    "Fit",
     "Peer",
     "Tensor",
-    "Use",
     "Verdict",
     "read_document",
 ]
@@ -137,26 +136,6 @@ class ColdStart:
 
 
 @dataclass(frozen=True)
-class Use:
-    """A provider's limit and what is used of it; ``name`` ends in its unit: bytes, mb or s."""
-
-    name: str
-    what: str
-    limit: float
-    used: float | None
-    soft: bool
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Whether the bundle fits a target."""
-
-    target: str
-    verdict: str
-    limits: tuple[Use, ...]
-
-
-@dataclass(frozen=True)
 class Document:
     """A whole report; the first candidate is the original.
 
@@ -227,10 +206,7 @@ def read_document(document: Mapping[str, Any]) -> Document:
         else tuple(File(f.text("path"), f.count("bytes"), f.text("kind", "other")) for f in bundle.parts("files")),
         cold_start=_start(top.maybe("cold_start")),
         model_start=_start(top.maybe("model_start")),
-        fit=tuple(
-            Fit(fit.text("target"), fit.text("verdict"), tuple(map(_use, fit.parts("limits"))))
-            for fit in top.parts("fit")
-        ),
+        fit=tuple(map(read_fit, top.parts("fit"))),
         notes=top.texts("notes"),
     )
 
@@ -288,13 +264,3 @@ def _start(part: Part | None) -> ColdStart | None:
 
 def _tensor(part: Part) -> Tensor:
     return Tensor(part.text("name"), part.count("bytes"), part.text("dtype", ""), part.text("op", ""))
-
-
-def _use(part: Part) -> Use:
-    return Use(
-        part.text("name"),
-        part.text("what", ""),
-        part.number("limit"),
-        part.number("used", None),
-        part.flag("soft", False),
-    )

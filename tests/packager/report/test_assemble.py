@@ -5,6 +5,8 @@ import onnx
 import pytest
 
 from coldpress.config import load_config
+from coldpress.fit.sizes import Entry, Sizes
+from coldpress.fit.verdict import check_fit
 from coldpress.gate.verdict import Figures, Verdict
 from coldpress.report import render_report
 from coldpress.report.assemble import assemble
@@ -110,6 +112,29 @@ def test_a_bundles_start_with_the_original_is_said_not_to_be_measured(told):
     assert "The bundle takes 60.0 ms from nothing to ready; with the original model in it this was not measured" in page
     assert "30.0 ms of the processor" in page
     assert "24.0 ms with the original, timed in turn" in page
+
+
+def test_a_bundle_whose_start_and_answers_were_timed_has_a_price(told):
+    sizes = Sizes((Entry("model/model.onnx", 9000, 0, "model"),), None)
+    fit = check_fit("aws", sizes, python="3.13", architecture="x86_64", memory_mb=1769, timeout_s=30)
+    document = told(("strip", judged(25.0)), fit=fit, steps={"interpreter_ms": 40.0, "session_ms": 60.0})
+    # Warm 50 ms, a hundredth cold with 50 + 100 ms: 0.99 * 50 + 0.01 * 150 = 51 ms each.
+    wanted = 51_000 * 1769 / 1024 * 0.0000166667 + 0.20
+    assert document["fit"][0]["price"] == {
+        "per_million": pytest.approx(wanted), "currency": "USD", "region": "us-east-1", "memory_mb": 1769,
+        "as_of": "2026-09-28",
+    }  # fmt: skip
+    assert "<b>1.67</b> <bdi>USD</bdi>" in render_report(document)
+    assert told(("strip", judged(25.0)), fit=fit)["fit"][0]["price"] is None
+    assert told(("strip", untimed()), fit=fit, steps={"session_ms": 60.0})["fit"][0]["price"] is None
+
+
+def test_a_container_has_no_price(told):
+    sizes = Sizes((Entry("model/model.onnx", 9000, 0, "model"),), None)
+    fit = check_fit("container", sizes, python="3.13", architecture="x86_64", memory_mb=1024, timeout_s=30)
+    document = told(("strip", judged(25.0)), fit=fit, steps={"session_ms": 60.0})
+    assert document["fit"][0]["price"] is None
+    assert "a million requests" not in render_report(document)
 
 
 def test_the_page_shows_the_original_beside_the_others(told):
