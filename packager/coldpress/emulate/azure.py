@@ -1,8 +1,8 @@
 """Run a built function app as Azure Functions would: its own process, under Microsoft's worker library for Python.
 
 The library (``azure-functions-runtime``) is what the Flex Consumption plan's worker calls for Python 3.13 and later. It
-runs under earlier ones too, though it is not made for them: there Azure has an older worker, which is in no package
-registry. The function's log begins with a line that says so.
+runs under earlier ones too, though it is not made for them: there Azure has an older worker, whose last release on PyPI
+does not know this programming model. The function's log begins with a line that says so.
 """
 
 import base64
