@@ -54,10 +54,11 @@ def tier(target: str, memory_mb: int) -> Tier:
     found = smallest_tier(target, memory_mb)
     if found is not None and found.memory_mb == memory_mb:
         return found
-    below = _largest_below(target, memory_mb)
-    near = [f"{mb:,}" for mb in (below, found and found.memory_mb) if mb]
+    near = [f"{mb:,}" for mb in (_largest_below(target, memory_mb), found and found.memory_mb) if mb]
     nearest = f"the nearest are {' and '.join(near)} MB" if len(near) > 1 else f"the nearest is {near[0]} MB"
-    raise FitError(f"{provider(target).title} sells no instance of {memory_mb:,} MB: {nearest}; choose that instead.")
+    raise FitError(
+        f"{provider(target).title} sells no instance of {memory_mb:,} MB: {nearest}; set memory_mb to what is sold."
+    )
 
 
 def smallest_tier(target: str, least_mb: float) -> Tier | None:

@@ -6,6 +6,7 @@ from typing import Any
 from coldpress.errors import FitError
 from coldpress.fit.limits import Limit, Provider, provider
 from coldpress.fit.sizes import Sizes
+from coldpress.fit.tiers import tier
 
 __all__ = ["Fit", "Use", "check_fit", "check_settings"]
 
@@ -119,13 +120,11 @@ def check_settings(there: Provider, *, python: str, architecture: str, memory_mb
     for what, value, known in (("python", python, there.python), ("architecture", architecture, there.architectures)):
         if value not in known:
             raise FitError(f'{what} is "{value}": {there.title} offers {", ".join(known)}; choose one of these.')
-    for name, asked in (("memory_mb", memory_mb), ("timeout_s", timeout_s)):
-        limit = there.limits.get(name)
-        if limit is None:
-            continue
-        if not limit.least <= asked <= limit.limit or (limit.choices and asked not in limit.choices):
-            offer = " or ".join(map(str, limit.choices)) or f"{limit.least} to {limit.limit}"
-            raise FitError(f"{name} is {asked}: {there.title} offers {offer} ({limit.source}); change it.")
+    tier(there.name, memory_mb)
+    limit = there.limits.get("timeout_s")
+    if limit is not None and not limit.least <= timeout_s <= limit.limit:
+        offer = f"{limit.least} to {limit.limit}"
+        raise FitError(f"timeout_s is {timeout_s}: {there.title} offers {offer} ({limit.source}); change it.")
 
 
 def _verdict(there: Provider, sizes: Sizes, needed_mb: float) -> str:

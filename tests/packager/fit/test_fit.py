@@ -123,12 +123,12 @@ def test_loading_that_takes_longer_than_the_provider_gives_is_said():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"memory_mb": 20_000}, "memory_mb is 20000: AWS Lambda, zip offers 128 to 10240"),
-        ({"memory_mb": 64}, "memory_mb is 64"),
+        ({"memory_mb": 20_000}, "AWS Lambda, zip sells no instance of 20,000 MB: the nearest is 10,240 MB"),
+        ({"memory_mb": 64}, "the nearest is 128 MB"),
         ({"timeout_s": 901}, "timeout_s is 901"),
         ({"python": "3.9"}, 'python is "3.9"'),
         ({"architecture": "riscv"}, "architecture is"),
-        ({"target": "azure", "memory_mb": 1024}, "512 or 2048 or 4096"),
+        ({"target": "azure", "memory_mb": 1024}, "the nearest are 512 and 2,048 MB; set memory_mb"),
         ({"target": "mars"}, 'no limits for the target "mars"'),
     ],
 )

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from coldpress.errors import FitError
 from coldpress.fit.limits import provider
 from coldpress.fit.tiers import Tier, smallest_tier, tier
+from coldpress.render.alibaba import AlibabaValues
+from coldpress.render.gcp import least_cpu
 
 TARGETS = ("aws", "gcp", "azure", "alibaba")
 
@@ -83,3 +85,10 @@ def test_function_computes_ratio_of_cpu_to_memory_is_kept(least):
 def test_more_memory_never_comes_with_less_cpu(target):
     sizes = [found for mb in range(128, 10_240, 64) if (found := smallest_tier(target, mb))]
     assert all(a.vcpus <= b.vcpus for a, b in pairwise(sizes))
+
+
+@pytest.mark.parametrize("memory_mb", [128, 512, 1024, 2048, 4096, 6144, 8192, 16_384, 24_576, 32_768])
+def test_what_is_priced_is_what_the_templates_ask_for(memory_mb):
+    assert tier("gcp", memory_mb).vcpus == least_cpu(memory_mb)
+    values = AlibabaValues(name="m", memory_mb=memory_mb)
+    assert tier("alibaba", memory_mb).vcpus == pytest.approx(values.vcpus)
