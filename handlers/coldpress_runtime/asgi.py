@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["make_app"]
 
-_FRAMING = {b"content-length", b"transfer-encoding", b"connection"}  # the server's to say, and never a hook's
-
 _import_ms = (perf_counter() - _start) * 1e3
 
 
@@ -120,7 +118,7 @@ def decode(scope: Message) -> Request:
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
     # The path as it was sent, as other clouds hand it over; servers that do not keep that have its text.
     path: str = (scope.get("raw_path") or b"").decode("latin-1")
     root = scope.get("root_path", "").rstrip("/")
@@ -163,8 +161,6 @@ def _headers(request: Request, response: Response) -> list[tuple[bytes, bytes]]:
     headers = {
         name.lower().encode("latin-1"): text.encode("latin-1", "replace") for name, text in response.headers.items()
     }
-    for name in _FRAMING & headers.keys():
-        del headers[name]
     if request.method != "HEAD" and response.status not in {204, 304}:
         headers[b"content-length"] = b"%d" % len(response.body)
     return list(headers.items())

@@ -65,7 +65,7 @@ def decode(kind: str, event: Any, model: str) -> Request:
 def _headers(event: Event) -> dict[str, str]:
     many = event.get("multiValueHeaders")
     if many:
-        return {name.lower(): ", ".join(values) for name, values in many.items()}
+        return {name.lower(): ",".join(values) for name, values in many.items()}
     # In lower case already from HTTP APIs and function URLs, but not from their local stand-ins.
     return headers_of(event)
 

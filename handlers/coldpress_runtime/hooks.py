@@ -26,7 +26,7 @@ from binascii import b2a_base64
 from coldpress_runtime.errors import HookError, RequestError
 from coldpress_runtime.http import Response
 from coldpress_runtime.json_tensors import check_shape, read_nested
-from coldpress_runtime.json_text import Constant, dump
+from coldpress_runtime.json_text import Constant, describe, dump
 from coldpress_runtime.tensor import Tensor
 
 TYPE_CHECKING = False
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from coldpress_runtime.ort import ValueInfo
 
 __all__ = ["Hooks"]
+
+_FRAMING = {"content-length", "transfer-encoding", "connection"}  # for whoever sends the answer to say
+_MARKS = "!#$%&'*+-.^_`|~"  # that a header's name may hold beside letters and digits (RFC 9110)
 
 
 class Hooks:
@@ -143,9 +146,24 @@ def _checked(response: Response) -> Response:
         raise HookError("postprocess returned a Response whose headers are not a dict of str to str.")
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise HookError(f"postprocess returned a Response whose body is a {type(body).__name__}, expected bytes.")
-    # Adapters look for the one name that they need as RFC 9110 spells it.
-    headers = {"Content-Type" if name.lower() == "content-type" else name: text for name, text in headers.items()}
-    return Response(status, headers, bytes(body))
+    return Response(status, _headers(headers), b"" if status in {204, 304} else bytes(body))
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    """A hook's headers, such as every provider's server can send them; raises HookError."""
+    sound = {}
+    for name, text in headers.items():
+        plain = name.isascii() and name and all(mark.isalnum() or mark in _MARKS for mark in name)
+        if not plain or any((mark < " " and mark != "\t") or mark == "\x7f" for mark in text):
+            raise HookError(
+                f"postprocess returned a Response with the header {describe(name)}, whose name or value holds what no "
+                "header can."
+            )
+        key = name.lower()
+        if key not in _FRAMING:  # adapters look for the one name that they need as RFC 9110 spells it
+            name = "Content-Type" if key == "content-type" else name  # noqa: PLW2901 - the same, spelled
+            sound[name] = text.encode("latin-1", "replace").decode("latin-1")
+    return sound
 
 
 def _as_json(value: Any) -> Any:

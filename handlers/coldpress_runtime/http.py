@@ -35,7 +35,7 @@ class Request:
     Attributes:
         method: in capitals, ``"POST"``.
         path: without the query, starting with ``/``, without any stage or base path of the provider.
-        headers: names in lower case; several values of one name joined by ``", "``.
+        headers: names in lower case; several values of one name joined by a comma, as gateways do.
         body: the bytes as sent, still compressed if ``content-encoding`` says so; the service inflates them before
             a hook sees them.
         query: what follows the ``?``, as sent.

@@ -258,6 +258,17 @@ def postprocess(outputs):
     assert (response.status, response.headers, response.body) == (201, {"Content-Type": "text/csv"}, b"1,2")
 
 
+def test_a_response_of_a_hook_leaves_its_framing_to_the_server(tmp_path):
+    hooks = """
+from coldpress_runtime.http import Response
+
+def postprocess(outputs):
+    return Response(204, {"content-length": "3", "Transfer-Encoding": "chunked", "X": "Zo\\xeb \\u2603"}, b"1,2")
+"""
+    response = ask(open_service(tmp_path / "b", "fp32", hooks), "POST", "/predict", b'{"inputs":{"x":[[1,2]]}}')
+    assert (response.status, response.headers, response.body) == (204, {"X": "Zo\xeb ?"}, b"")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -265,6 +276,9 @@ def postprocess(outputs):
         ("0, {}, b''", "a Response with status 0, expected a number"),
         ("200, {'X': 1}, b''", "headers are not a dict of str to str"),
         ("200, [('X', 'y')], b''", "headers are not a dict of str to str"),
+        ("200, {'X': 'a\\r\\nY: b'}, b''", 'header "X", whose name or value'),
+        ("200, {'X Y': 'a'}, b''", 'header "X Y", whose name or value'),
+        ("200, {'': 'a'}, b''", 'header "", whose name or value'),
         ("200, {}, 'text'", "body is a str, expected bytes"),
         ("200, {}, None", "body is a NoneType, expected bytes"),
     ],
