@@ -117,7 +117,10 @@ class _Host:
             print(_why(response.result), flush=True)  # noqa: T201  (the host's own log)
             return _Reply(500, {}, b"")  # nothing of an exception reaches the caller
         http = response.return_value.http
-        return _Reply(int(http.status_code), dict(http.headers), getattr(http.body, http.body.WhichOneof("data")))
+        headers = dict(http.headers)
+        for cookie in http.cookies:  # one at most: the SDK allows no more
+            headers["set-cookie"] = _cookie(cookie)
+        return _Reply(int(http.status_code), headers, getattr(http.body, http.body.WhichOneof("data")))
 
     async def run(self, name: str, document: Any) -> "_Reply":
         """Run a function that has another trigger: its data, its metadata; the answer holds its outputs."""
@@ -142,6 +145,14 @@ class _Host:
 class _Reply(types.SimpleNamespace):
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         super().__init__(status=status, headers=headers, body=body)
+
+
+def _cookie(cookie: Any) -> str:
+    """Write a cookie as ASP.NET does; its lifetime is left out."""
+    texts = [("domain", cookie.domain.value), ("path", cookie.path.value)]
+    flags = [("secure", cookie.secure.value), ("httponly", cookie.http_only.value)]
+    parts = [f"{name}={value}" for name, value in texts if value] + [name for name, value in flags if value]
+    return "; ".join([f"{cookie.name}={cookie.value}", *parts])
 
 
 def _why(result: Any) -> str:
