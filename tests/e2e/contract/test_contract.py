@@ -1,0 +1,141 @@
+"""One contract: whoever runs the function, under its provider's own runtime, the answers are those of the service."""
+
+import base64
+import http.client
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from coldpress.emulate.function import start
+from coldpress.emulate.http import Reply
+from coldpress.emulate.server import ServerProcess
+from coldpress.targets import TARGETS
+from tests.e2e.contract.exceptions import EXCEPTIONS
+from tests.e2e.contract.requests import LIMITS, NAME, REQUESTS, SECTIONS, VERSION, exact
+from tests.support.functions import PYTHON, write_function
+
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="providers run functions on Linux"),
+    pytest.mark.skipif(PYTHON is None, reason="none of Python 3.12, 3.13 and 3.14, which providers have, is here"),
+]
+
+_HERE = Path(__file__).parent
+_HOOKS = (_HERE / "hooks.py").read_text(encoding="utf-8")
+_WAYS = dict.fromkeys(TARGETS, (None,)) | {"aws": ("http-api", "url", "rest", "alb")}
+# Those of which a caller makes use, beside those that the service itself gives.
+_MATTER = ("content-type", "allow", "inference-header-content-length", "retry-after")
+_IDENTITY = re.compile(rb"Internal error [0-9a-f]{12};")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A target, and the kind of event by which it is asked: AWS has several."""
+
+    target: str
+    door: str | None
+
+    def __str__(self):
+        return f"{self.target}-{self.door}" if self.door else self.target
+
+
+WAYS = [Way(target, door) for target, doors in _WAYS.items() for door in doors]
+
+
+def _in_groups(ways):
+    """One worker for all that asks one target: its functions are started once."""
+    return [pytest.param(way, marks=pytest.mark.xdist_group(f"contract-{way.target}"), id=str(way)) for way in ways]
+
+
+@pytest.fixture(scope="session")
+def expected(tmp_path_factory):
+    """What the service alone answers, in a process of the same Python, by the request's name."""
+    answers = {}
+    for hooked in (False, True):
+        root = _write(tmp_path_factory.mktemp("bare") / "function", "aws", hooked)
+        asks = [ask for ask in REQUESTS.values() if ask.hooked is hooked]
+        document = [
+            {"method": ask.method, "path": ask.path, "headers": ask.joined(), "body": _base64(ask.body)} for ask in asks
+        ]
+        command = [PYTHON, "-I", "-S", "-B", _HERE / "bare.py", root]
+        done = subprocess.run(command, input=json.dumps(document), capture_output=True, text=True, check=True)
+        for ask, answer in zip(asks, json.loads(done.stdout), strict=True):
+            headers = {name.lower(): value for name, value in answer["headers"].items() if name != "Content-Length"}
+            answers[ask.name] = Reply(answer["status"], headers, base64.b64decode(answer["body"]))
+    return answers
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory):
+    """Start a target's function, with hooks or without, at the first request that asks for it."""
+    functions = {}
+
+    def function(target, hooked):
+        if (target, hooked) not in functions:
+            root = _write(tmp_path_factory.mktemp(target) / "function", target, hooked)
+            functions[target, hooked] = start(root, python=PYTHON)
+        return functions[target, hooked]
+
+    yield function
+    for each in functions.values():
+        each.close()
+
+
+def _write(root, target, hooked):
+    return write_function(
+        root, target, "mlp", _HOOKS if hooked else None, name=NAME, version=VERSION, limits=dict(LIMITS)
+    )
+
+
+def _base64(content):
+    return base64.b64encode(content).decode()
+
+
+def _send(function, ask, door):
+    if not (ask.repeats and isinstance(function, ServerProcess)):
+        return function.call(exact(ask), door).reply
+    connection = http.client.HTTPConnection("127.0.0.1", function.port, timeout=30)
+    try:
+        connection.putrequest(ask.method, ask.path, skip_accept_encoding=True)
+        for name, value in (*ask.headers, ("Content-Length", str(len(ask.body)))):
+            connection.putheader(name, value)
+        connection.endheaders(ask.body)
+        response = connection.getresponse()
+        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+    finally:
+        connection.close()
+
+
+def _told(reply, names):
+    """What must be equal: status, body, and the headers ``names``."""
+    body = _IDENTITY.sub(b"Internal error ID;", reply.body)
+    return reply.status, body, {name: reply.headers.get(name) for name in sorted(names)}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("way", _in_groups(WAYS))
+def test_every_target_answers_like_the_service_alone(started, expected, way, section):
+    different = {}
+    for ask in SECTIONS[section]:
+        reply, wanted = _send(started(way.target, ask.hooked), ask, way.door), expected[ask.name]
+        names = {*_MATTER, *wanted.headers}
+        if (known := EXCEPTIONS.get((str(way), ask.name))) is not None:
+            assert _told(reply, names) != _told(wanted, names), f"no exception any more: {ask.name}"
+            known.check(reply, wanted)
+        elif _told(reply, names) != _told(wanted, names):
+            different[ask.name] = {"answer": _told(reply, names), "of the service": _told(wanted, names)}
+    assert different == {}
+
+
+def test_the_table_holds_good_and_bad_requests_of_every_status(expected):
+    assert len(REQUESTS) == sum(map(len, SECTIONS.values())) >= 60
+    assert {200, 204, 400, 404, 405, 413, 415, 429, 500} <= {answer.status for answer in expected.values()}
+
+
+def test_every_exception_is_of_a_request_and_a_way_that_there_are():
+    assert {name for _, name in EXCEPTIONS} <= set(REQUESTS)
+    assert {way for way, _ in EXCEPTIONS} <= {str(way) for way in WAYS}
