@@ -180,7 +180,7 @@ def render_azure(values: AzureValues) -> dict[str, str]:
         ),
     }
     if uploads:
-        files["events.bicep"] = template.fill("events.bicep")
+        files |= {name: template.fill(name) for name in ("events.bicep", "events.sh")}
     template.close()
     return files
 
@@ -199,7 +199,7 @@ def _holes(values: AzureValues) -> dict[str, str]:
         "environment": "\n".join(
             f"        {{ name: '{name}', value: {_text(value)} }}" for name, value in values.environment.items()
         ),
-        "events_file": "| `events.bicep` | who hears of uploads; deployed after the code |" if uploads else "",
+        "events_file": "| `events.bicep`, `events.sh` | who hears of uploads, once there is code |" if uploads else "",
         "group": f"coldpress-{name}",
         "location": values.location,
         "log_retention_days": str(values.log_retention_days),

@@ -287,5 +287,63 @@ def test_bicep_compiles(folders, case):
 
 @pytest.mark.parametrize("case", AZURE_CASES)
 def test_the_scripts_are_shell(folders, case):
-    done = _run("sh", "-n", "deploy.sh", folder=folders / case)
+    for script in (folders / case).glob("*.sh"):
+        done = _run("sh", "-n", script, folder=folders)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+_AZ = """#!/bin/sh
+echo "$*" >> az.log
+case "$*" in
+*APP_NAME*) echo the-app ;;
+*TOPIC_NAME*) echo the-topic ;;
+*.URL.*) echo https://the-app.example ;;
+*blobs_extension*) test -e started && echo true || { touch started; echo false; } ;;
+esac
+"""
+
+
+def _deploy(folder, **programs):
+    """Run deploy.sh where ``az`` writes down what it is asked for; return what it said and that."""
+    bin_folder = folder / "bin"
+    bin_folder.mkdir()
+    for name, text in ({"az": _AZ, "sleep": "#!/bin/sh\n"} | programs).items():
+        (bin_folder / name).write_text(text)
+    for path in (*bin_folder.iterdir(), *folder.glob("*.sh")):
+        path.chmod(0o755)
+    environment = {"PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["./deploy.sh"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done, [line.split(" --")[0] for line in (folder / "az.log").read_text().splitlines()]
+
+
+def test_the_script_makes_the_resources_then_uploads_the_code_then_says_where_it_is(tmp_path):
+    write_files(render_azure(AzureValues(name="m")), tmp_path)
+    done, asked = _deploy(tmp_path)
+    assert (done.returncode, done.stdout) == (0, "https://the-app.example\n")
+    assert [words for words in asked if "show" not in words] == [
+        "group create",
+        "deployment group create",
+        "functionapp deployment source config-zip",
+    ]
+
+
+def test_the_script_asks_for_events_when_the_host_has_started_with_the_code(tmp_path):
+    write_files(render_azure(AzureValues(name="m", uploads_container="data")), tmp_path)
+    done, asked = _deploy(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+    assert [words for words in asked if "show" not in words][2:] == [
+        "functionapp deployment source config-zip",
+        "functionapp keys list",
+        "functionapp keys list",
+        "deployment group create",
+    ]
+    assert "appName=the-app topicName=the-topic" in (tmp_path / "az.log").read_text()
+
+
+def test_a_host_that_does_not_start_is_said(tmp_path):
+    write_files(render_azure(AzureValues(name="m", uploads_container="data")), tmp_path)
+    done, _ = _deploy(tmp_path, az=_AZ.replace("echo true", "echo false"))
+    assert done.returncode == 1
+    assert "The function app the-app has not started" in done.stderr

@@ -11,5 +11,5 @@ output() { az deployment group show --resource-group "$GROUP" --name main --quer
 az deployment group create --resource-group "$GROUP" --name main --template-file main.bicep --output none
 APP_NAME=$(output APP_NAME)
 az functionapp deployment source config-zip --resource-group "$GROUP" --name "$APP_NAME" --src function.zip --build-remote false --output none
-az deployment group create --resource-group "$GROUP" --name events --template-file events.bicep --parameters appName="$APP_NAME" topicName="$(output TOPIC_NAME)" --output none
+./events.sh "$GROUP" "$APP_NAME" "$(output TOPIC_NAME)"
 echo "$(output URL)"
