@@ -57,17 +57,17 @@ def put(bucket: str, key: str, body: bytes, source: str) -> None:
     answered = there.get("metadata", {}).get(_SOURCE, "")
     if answered.isdecimal() and int(answered) >= int(source):
         return
+    _insert(bucket, key, body, source, there["generation"])
+
+
+def _insert(bucket: str, key: str, body: bytes, source: str, generation: str) -> None:
+    """Write an object in the place of that generation; raises OSError when another one is there by now."""
     description = {"name": key, "contentType": "application/json", "metadata": {_SOURCE: source}}
-    boundary = os.urandom(16).hex()
-    parts = (json.dumps(description).encode(), body)
-    lines = b"".join(
-        b"--%b\r\nContent-Type: application/json\r\n\r\n%b\r\n" % (boundary.encode(), part) for part in parts
-    )
-    place = (
-        f"/upload/storage/v1/b/{quote(bucket)}/o?uploadType=multipart&ifGenerationMatch={quote(there['generation'])}"
-    )
-    headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
-    _request("POST", place, lines + b"--%b--\r\n" % boundary.encode(), headers)
+    boundary = os.urandom(16).hex().encode()
+    head = b"--%b\r\nContent-Type: application/json\r\n\r\n" % boundary
+    form = b"%b%b\r\n%b%b\r\n--%b--\r\n" % (head, json.dumps(description).encode(), head, body, boundary)
+    place = f"/upload/storage/v1/b/{quote(bucket)}/o?uploadType=multipart&ifGenerationMatch={quote(generation)}"
+    _request("POST", place, form, {"Content-Type": f"multipart/related; boundary={boundary.decode()}"})
 
 
 def _place(bucket: str, key: str) -> str:

@@ -1,6 +1,6 @@
 """Starts functions-framework as Google's image does: the framework's packages on the path, and the function's folder.
 
-Run as ``python -I -S -B _framework.py PACKAGES`` in the function's folder: no site-packages, no user site, no
+Run as ``python -I -S -B -u _framework.py PACKAGES`` in the function's folder: no site-packages, no user site, no
 ``PYTHON*`` variables, and no bytecode written. Target and port are in the environment.
 """
 

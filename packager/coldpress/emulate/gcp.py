@@ -43,7 +43,7 @@ class FrameworkFunction(ServerProcess):
         packages = client("gcp", self.python, self.minor)
         port = free_port()
         variables = CLEAN | self._variables(port) | environment
-        listening_ms = self._serve([self.python, "-I", "-S", "-B", _LAUNCH, packages], variables, port)
+        listening_ms = self._serve([self.python, "-I", "-S", "-B", "-u", _LAUNCH, packages], variables, port)
         # The master listens before it forks, so a connection says nothing yet; an answer, whatever it is, does.
         connected = time.perf_counter()
         self._send("GET", "/v2/health/live", {}, b"")
