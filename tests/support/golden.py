@@ -15,6 +15,7 @@ from typing import Any
 from coldpress.render.alibaba import AlibabaValues, render_alibaba
 from coldpress.render.aws import AwsValues, render_aws
 from coldpress.render.azure import AzureValues, render_azure
+from coldpress.render.container import ContainerValues, render_container
 from coldpress.render.gcp import GcpValues, render_gcp
 from coldpress.render.template import write_files
 
@@ -22,6 +23,7 @@ __all__ = [
     "ALIBABA_CASES",
     "AWS_CASES",
     "AZURE_CASES",
+    "CONTAINER_CASES",
     "GCP_CASES",
     "GOLDEN",
     "SAM",
@@ -126,11 +128,34 @@ GCP_CASES: Mapping[str, GcpValues] = {
     ),
 }
 
+CONTAINER_CASES: Mapping[str, ContainerValues] = {
+    "default": ContainerValues(name="digits"),
+    "public": ContainerValues(name="digits", public=True, min_replicas=2, cpu=0.5),
+    "everything": ContainerValues(
+        name="on: {weird} ${AWS::Region} \u2028 'name'",
+        version="1.0+build/7",
+        description='Reads "digits" #1: yes',
+        python="3.12",
+        architecture="arm64",
+        image=f"registry.example:5000/team/digits:1@sha256:{'0a' * 32}",
+        base="python:3.12-slim-bookworm",
+        port=9000,
+        cpu=2.0,
+        memory_mb=3000,
+        timeout_s=600,
+        concurrency=16,
+        min_replicas=1,
+        max_replicas=100,
+        environment={"GREETING": 'it\'s: "no" ${1} C:\\x', "LEVEL": "1.0"},
+    ),
+}
+
 # A target: its cases, and what renders one.
 _RENDERED: Mapping[str, tuple[Mapping[str, Any], Callable[[Any], dict[str, str]]]] = {
     "alibaba": (ALIBABA_CASES, render_alibaba),
     "aws": (AWS_CASES, render_aws),
     "azure": (AZURE_CASES, render_azure),
+    "container": (CONTAINER_CASES, render_container),
     "gcp": (GCP_CASES, render_gcp),
 }
 

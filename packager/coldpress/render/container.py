@@ -21,6 +21,7 @@ COMMAND = (
 """What the image runs in the folder of the function; ``UVICORN_HOST`` and ``UVICORN_PORT`` say where it listens."""
 
 _MACHINES = {"x86_64": "amd64", "arm64": "arm64"}
+_YAML_WORDS = {"false", "n", "no", "null", "off", "on", "true", "y", "yes"}  # no text to every reader of YAML
 _DRAIN_S = 5  # what the Deployment's preStop hook waits
 _LABEL_CHARACTERS = 63
 # The reference of an image: [host[:port]/]path[:tag][@digest], as the Open Containers distribution spec has it.
@@ -161,10 +162,11 @@ def render_container(values: ContainerValues) -> dict[str, str]:
 
 
 _WHO = {
-    "cluster": "As rendered here, only callers inside the cluster do: on Kubernetes pods with the label that the\n"
-    "NetworkPolicy names, on Knative and KServe whoever is in the cluster. Put a gateway that knows your callers in\n"
-    "front of it before anybody else does.",
-    "public": "`public = true` in coldpress.toml lets everybody: put a gateway that knows your callers in front of it.",
+    "cluster": "As rendered here, those are callers inside of the cluster: on\n"
+    "Kubernetes pods with the label that the NetworkPolicy names, on Knative and KServe every pod. Put a gateway that\n"
+    "knows your callers in front of it before you let in anybody else.",
+    "public": "With `public = true` in coldpress.toml that is\n"
+    "everybody: put a gateway that knows your callers in front of it.",
 }
 
 
@@ -200,6 +202,7 @@ def _holes(values: ContainerValues) -> dict[str, str]:
         "port": str(values.port),
         "pull": "IfNotPresent" if "@" in image else "Always",
         "slug": name,
+        "tag": image.partition("@")[0],  # a digest is what a push gives an image, not what a build may call it
         "timeout_s": str(values.timeout_s),
         "title": _line(values.name).replace("`", "'"),
     }
@@ -216,7 +219,7 @@ def _check_image(what: str, image: str) -> None:
 def _dns_name(text: str) -> str:
     """Return ``text`` as a name of Kubernetes objects (RFC 1035), short enough for what Knative puts behind it."""
     name = slug(text, 40).lower()
-    return name if name[0].isalpha() else f"model-{name}"
+    return name if name[0].isalpha() and name not in _YAML_WORDS else f"model-{name}"
 
 
 def _is_label(text: str) -> bool:
