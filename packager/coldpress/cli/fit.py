@@ -27,8 +27,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add ``fit`` to the command line."""
     parser = subparsers.add_parser("fit", help="hold a model against every provider's limits and prices",
                                    description=__doc__)  # fmt: skip
-    parser.add_argument("subject", type=Path, metavar="BUILD_OR_MODEL",
-                        help="what pack wrote (build/aws), a zip, or an .onnx file")  # fmt: skip
+    parser.add_argument("subjects", type=Path, nargs="+", metavar="BUILD_OR_MODEL",
+                        help="what pack wrote (build/aws; or several), a zip, or an .onnx file")  # fmt: skip
     parser.add_argument("--requests-per-month", type=int, default=1_000_000, metavar="N", help="(1000000)")
     parser.add_argument("--cold-share", type=float, default=0.01, metavar="X",
                         help="of requests, those that need a new instance (0.01)")  # fmt: skip
@@ -57,15 +57,16 @@ def run(args: argparse.Namespace) -> int:
             tier(target, args.memory_mb)
     if args.prices:
         read_prices(priced()[0], override=args.prices)
-    subject = read_subject(args.subject, args.request)
+    subjects = [read_subject(path, args.request) for path in args.subjects]
     demand = Demand(args.requests_per_month, args.cold_share, args.free_tier)
-    offers = compare(subject, targets, demand, memory_mb=args.memory_mb, override=args.prices)
+    offers = compare(subjects, targets, demand, memory_mb=args.memory_mb, override=args.prices)
     if args.json:
         asked = {"requests_per_month": demand.requests, "cold_share": demand.cold_share, "free_tier": demand.free}
-        emit_json({"subject": subject.to_json(), **asked, "providers": [offer.to_json() for offer in offers]})
+        found = [subject.to_json() for subject in subjects]
+        emit_json({"subjects": found, **asked, "providers": [offer.to_json() for offer in offers]})
         return 0
-    emit_text(render(subject, offers, demand))
-    for line in _notes(subject, offers, demand):
+    emit_text(render(subjects, offers, demand))
+    for line in _notes(subjects, offers, demand):
         say(line)
     return 0
 
@@ -80,7 +81,7 @@ def _targets(text: str | None) -> tuple[str, ...]:
     return wanted
 
 
-def render(subject: "Subject", offers: "Sequence[Offer]", demand: "Demand") -> str:
+def render(subjects: "Sequence[Subject]", offers: "Sequence[Offer]", demand: "Demand") -> str:
     """Return the table as text for a terminal, coloured when stdout is one."""
     from rich.console import Console
     from rich.table import Table
@@ -94,19 +95,21 @@ def render(subject: "Subject", offers: "Sequence[Offer]", demand: "Demand") -> s
     for offer in offers:
         size, load, cost = offer.tier, offer.load, offer.cost
         fits = Text(_WORDS.get(offer.verdict, offer.verdict), style="green" if offer.verdict == "fits" else "yellow")
+        about = "" if offer.measured else "~"
         currency = offer.prices.currency if offer.prices else ""
         table.add_row(
             offer.target,
             fits,
             f"{size.memory_mb:,} MB" if size else "-",
             f"{size.vcpus:.2f}" if size else "-",
-            _ms(load.init_ms + load.first_ms) if load else "-",
-            _ms(load.warm_ms) if load else "-",
+            about + _ms(load.init_ms + load.first_ms) if load else "-",
+            about + _ms(load.warm_ms) if load else "-",
             f"{_money(cost.per_million)} {currency}" if cost else "the host's",
             ("never" if cost.break_even is None else f"{_count(cost.break_even)} a month") if cost else "-",
         )
     with console.capture() as captured:
-        console.print(Text(_measured(subject)), soft_wrap=True)
+        for subject in subjects:
+            console.print(Text(_measured(subject)), soft_wrap=True)
         console.print(table)
     lines = [line.rstrip() for line in captured.get().splitlines()]
     for offer in offers:
@@ -124,14 +127,15 @@ def _measured(subject: "Subject") -> str:
     return f"{subject.name}: {size}; ready after {_ms(load.init_ms)}, {figures}"
 
 
-def _notes(subject: "Subject", offers: "Sequence[Offer]", demand: "Demand") -> list[str]:
+def _notes(subjects: "Sequence[Subject]", offers: "Sequence[Offer]", demand: "Demand") -> list[str]:
     """Say what the figures rest on."""
-    how = (
-        "Estimated: the model ran by itself on made-up input, and a cold start is without the interpreter and the "
-        "provider's runtime. Pack it and give the build."
-        if subject.target is None
-        else f"Measured here under the runtime of {subject.target}, and taken as it is for the others."
-    )
+    built = [subject.target for subject in subjects if subject.target]
+    how = "Estimated: the model ran by itself on made-up input, and a cold start is without the interpreter and the "
+    how += "provider's runtime. Pack it and give the build."
+    if built:
+        how = f"Measured here under the runtime of {', '.join(built)}."
+        if not all(offer.measured for offer in offers):
+            how += f" What has ~ before it is taken from {subjects[0].target or 'the model'}."
     asked = (
         f"{demand.requests:,} requests a month at random times, {100 * demand.cold_share:g} % of them cold; on a share "
         "of a CPU all takes longer by as much. Gateways, traffic, storage and logs are not in it."

@@ -1,6 +1,6 @@
 """One function beside all providers: does it fit, in which size, and what do a month's requests cost."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,7 @@ class Offer:
     """One provider's row.
 
     Attributes:
+        measured: whether times are of this provider's own runtime.
         verdict: ``fits``, ``needs-store``, ``needs-image``, ``needs-gpu``, or ``needs-change`` of a setting.
         needs: what it would take, or what is worth knowing, one sentence each.
         tier: the size of instance; None where none has the memory.
@@ -116,6 +117,7 @@ class Offer:
 
     target: str
     title: str
+    measured: bool
     verdict: str
     needs: tuple[str, ...]
     tier: Tier | None
@@ -129,6 +131,7 @@ class Offer:
         return {
             "provider": self.target,
             "title": self.title,
+            "measured": self.measured,
             "verdict": self.verdict,
             "needs": list(self.needs),
             "memory_mb": self.tier and self.tier.memory_mb,
@@ -141,7 +144,7 @@ class Offer:
 
 
 def compare(
-    subject: Subject,
+    subjects: Sequence[Subject],
     targets: Iterable[str],
     demand: Demand,
     *,
@@ -151,7 +154,7 @@ def compare(
     """Hold a function against what providers allow, sell and charge.
 
     Args:
-        subject: the function.
+        subjects: the function, built for one target or several; where it is not built for one, the first counts.
         targets: tables of ``limits.toml``.
         demand: what callers ask for.
         memory_mb: take exactly this size; None takes what the function was packed for, or the next size that is sold
@@ -161,20 +164,21 @@ def compare(
     Raises:
         FitError: a target, a size or the file of prices is not known.
     """
-    return tuple(_offer(subject, target, demand, memory_mb, override) for target in targets)
+    built = {subject.target: subject for subject in reversed(subjects)}
+    return tuple(_offer(built.get(name, subjects[0]), name, demand, memory_mb, override) for name in targets)
 
 
 def _offer(subject: Subject, target: str, demand: Demand, memory_mb: int | None, override: Path | None) -> Offer:
-    there = provider(target)
+    there, measured = provider(target), subject.target == target
     least = max(subject.memory_mb, subject.needed_mb)
     size = tier(target, memory_mb) if memory_mb else smallest_tier(target, least)
     verdict, needs = _fit(subject, target, size.memory_mb if size else there.limits["memory_mb"].limit)
     if size is None:
-        return Offer(target, there.title, verdict, needs, None, None, None, None)
+        return Offer(target, there.title, measured, verdict, needs, None, None, None, None)
     prices = read_prices(target, subject.architecture, override) if target in priced() else None
     load = replace(subject.load, cold_share=demand.cold_share)
     cost = None if prices is None else cost_of(prices, size, load, demand)
-    return Offer(target, there.title, verdict, needs, size, load.on(size), prices, cost)
+    return Offer(target, there.title, measured, verdict, needs, size, load.on(size), prices, cost)
 
 
 def cost_of(prices: Prices, size: Tier, load: Load, demand: Demand) -> Cost:

@@ -41,7 +41,7 @@ def _json(capsys, *arguments):
 
 def test_a_build_is_measured_and_priced_at_every_provider(build, capsys):
     found = _json(capsys, build, "--requests-per-month", "3000000", "--cold-share", "0.1")
-    subject = found["subject"]
+    (subject,) = found["subjects"]
     assert (subject["measured"], subject["target"], subject["memory_mb"]) == (True, "aws", 2048)
     assert 0 < subject["warm_ms"] < subject["init_ms"]
     rows = {row["provider"]: row for row in found["providers"]}
@@ -64,6 +64,16 @@ def test_a_models_cold_start_is_called_an_estimate(model, capsys):
     assert "USD" in printed.out
 
 
+def test_a_model_beside_a_build_only_fills_the_gaps(build, model, capsys):
+    assert main(["fit", str(build), str(model), "--providers", "aws,gcp"]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert "ready after" in lines[0]
+    assert "opened in" in lines[1]
+    assert ["~" in line for line in lines[3:5]] == [False, True]
+    assert "What has ~ before it is taken from aws" in printed.err
+
+
 def test_the_table_says_what_it_would_take_and_what_the_figures_rest_on(build, capsys):
     assert main(["fit", str(build), "--memory-mb", "512", "--free-tier"]) == 0
     printed = capsys.readouterr()
@@ -77,7 +87,7 @@ def test_the_table_says_what_it_would_take_and_what_the_figures_rest_on(build, c
 def test_a_request_of_ones_own_is_what_is_measured(build, tmp_path, capsys):
     body = tmp_path / "body.json"
     body.write_text(json.dumps({"inputs": {"x": [[0.5] * 64] * 4}}))
-    assert _json(capsys, build, "--request", body, "--providers", "aws")["subject"]["measured"]
+    assert _json(capsys, build, "--request", body, "--providers", "aws")["providers"][0]["measured"]
 
 
 def test_a_request_that_the_function_refuses_is_said_with_its_answer(build, tmp_path, capsys):

@@ -28,7 +28,7 @@ def _subject(model=10 * MB, **changes):
 
 
 def _offers(subject, targets=ALL, demand=None, **options):
-    return {offer.target: offer for offer in compare(subject, targets, demand or Demand(), **options)}
+    return {offer.target: offer for offer in compare([subject], targets, demand or Demand(), **options)}
 
 
 def test_a_small_function_fits_everywhere_in_the_next_size_that_is_sold():
@@ -41,6 +41,13 @@ def test_times_are_those_on_the_cpu_that_comes_with_the_size():
     offers = _offers(_subject())
     assert offers["aws"].load.warm_ms == pytest.approx(20 * 1769 / 1024)
     assert offers["gcp"].load.warm_ms == 20
+
+
+def test_what_was_built_for_several_targets_is_told_by_each_ones_own_figures():
+    slow = _subject(target="gcp", load=Load(50.0, 60.0, 900.0))
+    offers = {offer.target: offer for offer in compare([_subject(), slow], ALL, Demand())}
+    assert [target for target, offer in offers.items() if offer.measured] == ["aws", "gcp"]
+    assert (offers["gcp"].load.warm_ms, offers["alibaba"].load.warm_ms) == (50, 20)
 
 
 def test_containers_have_no_price_of_their_own():
@@ -98,7 +105,7 @@ def test_a_size_asked_for_is_taken_exactly_or_refused():
     offers = _offers(_subject(), memory_mb=512)
     assert all(offer.tier.memory_mb == 512 for offer in offers.values())
     with pytest.raises(FitError, match=r"no instance of 1,000 MB: the nearest are 512 and 2,048 MB"):
-        compare(_subject(), ALL, Demand(), memory_mb=1000)
+        compare([_subject()], ALL, Demand(), memory_mb=1000)
 
 
 def test_the_price_of_a_million_is_the_months_bill_by_its_requests():
@@ -115,7 +122,7 @@ def test_prices_of_ones_own_are_used(tmp_path):
 
 def test_a_provider_that_is_not_known_is_named():
     with pytest.raises(FitError, match='no limits for the target "mars"'):
-        compare(_subject(), ("mars",), Demand())
+        compare([_subject()], ("mars",), Demand())
 
 
 def test_the_record_of_a_row_is_complete():

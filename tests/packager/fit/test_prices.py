@@ -157,3 +157,9 @@ def test_the_record_holds_every_figure():
         "source": "Cloud Billing Catalog API, Cloud Run",
         "date": "2026-09-26",
     }
+
+
+def test_the_guides_example_of_ones_own_prices_is_one(tmp_path):
+    guide = Path(__file__).parents[3] / "docs" / "costs.md"
+    example = guide.read_text().split("```toml\n")[1].split("```")[0]
+    assert read_prices("alibaba", override=_override(tmp_path, example)).currency == "CNY"
