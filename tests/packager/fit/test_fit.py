@@ -147,7 +147,7 @@ def test_the_report_has_every_limit_with_use_source_and_date():
     assert report["largest"][0] == {"path": "lib/libonnxruntime.so.1.31.1", "bytes": ENGINE, "kind": "engine"}
 
 
-@pytest.mark.parametrize("name", ["aws", "aws-image", "gcp", "azure", "alibaba"])
+@pytest.mark.parametrize("name", ["aws", "aws-image", "gcp", "azure", "alibaba", "container"])
 def test_every_limit_has_a_source_and_a_date(name):
     there = provider(name)
     assert isinstance(there.as_of, dt.date)

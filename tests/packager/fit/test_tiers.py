@@ -12,6 +12,7 @@ from coldpress.fit.limits import provider
 from coldpress.fit.tiers import Tier, smallest_tier, tier
 from coldpress.render.alibaba import AlibabaValues
 from coldpress.render.gcp import least_cpu
+from coldpress.targets import TARGETS as PACKED
 
 TARGETS = ("aws", "gcp", "azure", "alibaba")
 
@@ -60,6 +61,14 @@ def test_a_size_that_is_sold_has_its_cpu(target, memory_mb, vcpus):
 def test_a_size_that_is_not_sold_is_refused_with_the_nearest_that_is(target, memory_mb, said):
     with pytest.raises(FitError, match=said):
         tier(target, memory_mb)
+
+
+@pytest.mark.parametrize("target", PACKED)
+def test_the_least_and_the_most_memory_of_the_limits_are_sold(target):
+    memory = provider(target).limits["memory_mb"]
+    assert smallest_tier(target, 0) == tier(target, memory.least)
+    assert tier(target, memory.limit).vcpus > 0
+    assert smallest_tier(target, memory.limit + 1) is None
 
 
 @given(st.sampled_from(TARGETS), st.floats(0, 40_000))
