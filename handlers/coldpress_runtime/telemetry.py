@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["METRICS", "NAMESPACE", "Telemetry", "log_line"]
 
 NAMESPACE = "coldpress"
+#: Where providers say which version or revision runs: Lambda, Function Compute, Cloud Run and Knative.
+_VERSIONS = ("AWS_LAMBDA_FUNCTION_VERSION", "FC_FUNCTION_VERSION", "K_REVISION")
 #: Metric names and CloudWatch units.
 METRICS = (
     ("ColdStart", "Count"),
@@ -59,7 +61,7 @@ class Telemetry:
         name = function_name if function_name is not None else os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
         dimensions = '"function_name","model"' if name else '"model"'
         metrics = ",".join(f'{{"Name":"{metric}","Unit":"{unit}"}}' for metric, unit in METRICS)
-        version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION") or os.environ.get("FC_FUNCTION_VERSION", "")
+        version = next(filter(None, map(os.environ.get, _VERSIONS)), "")
         of_model = f'"model":{quote(model)}'
         self._origin = of_model + (f',"function_version":{quote(version)}' if version else "")
         of_function = (f'"function_name":{quote(name)},' if name else "") + of_model

@@ -189,6 +189,7 @@ def test_the_log_has_a_line_a_request_in_cloud_loggings_terms(function):
     lines = [json.loads(line) for line in function.logs().splitlines() if "105445aa7843bc8bf206b12000100000" in line]
     assert [(line["severity"], line["status"], line["path"]) for line in lines] == [("WARNING", 404, "/nope")]
     assert lines[0]["request_id"] == "105445aa7843bc8bf206b12000100000"
+    assert lines[0]["function_version"] == "function-00001-abc"
     assert '"_aws"' not in function.logs()
 
 
