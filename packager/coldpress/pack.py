@@ -176,6 +176,9 @@ def _bundle(plan: Plan, tree_plan: TreePlan, yardstick: Reference, samples: Samp
         return _Bundle(tree, fit)
     with progress("zip it"):
         archive = write_zip(tree.folder, work / "function.zip")
+    fit = _fit(plan, archive.path)
+    if fit.verdict != "fits":
+        return _Bundle(tree, fit)
     with progress("start the zip in an empty environment and compare its answers"):
         verified = verify(tree_plan, tree, archive, yardstick, samples)
     return _Bundle(verified.tree, _fit(plan, verified.archive.path), verified.archive, verified.verification)

@@ -1,7 +1,7 @@
 """Does this bundle fit its provider, and if not, what does it need: every limit, what is used of it, and what to do."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from coldpress.errors import FitError
 from coldpress.fit.limits import Limit, Provider, provider
@@ -130,16 +130,33 @@ def check_settings(there: Provider, *, python: str, architecture: str, memory_mb
 def _verdict(there: Provider, sizes: Sizes, needed_mb: float) -> str:
     if needed_mb > there.limits["memory_mb"].limit:
         return "needs-gpu"
-    unzipped = there.limits.get("unzipped_bytes")
-    if unzipped is None or sizes.unzipped_bytes <= unzipped.limit:
+    over = _over(there, sizes)
+    if over is None:
         return "fits"
-    rest = sizes.unzipped_bytes - sizes.model_bytes
-    if there.weights_from and rest <= unzipped.limit and sizes.model_bytes <= _disk(there):
+    if there.weights_from and over.bytes - over.model_bytes <= over.limit and sizes.model_bytes <= _disk(there):
         return "needs-store"
     image = provider(there.image).limits.get("image_bytes") if there.image else None
     if image and sizes.unzipped_bytes + _IMAGE_BASE_BYTES > image.limit:
         return "needs-gpu"
     return "needs-image"
+
+
+class _Over(NamedTuple):
+    """A limit that a bundle breaks: how it is measured, the limit, the bundle's bytes, and the model's among them."""
+
+    how: str
+    limit: int
+    bytes: int
+    model_bytes: int
+
+
+def _over(there: Provider, sizes: Sizes) -> _Over | None:
+    unzipped, zipped = there.limits.get("unzipped_bytes"), there.limits.get("zip_bytes")
+    if unzipped and sizes.unzipped_bytes > unzipped.limit:
+        return _Over("unzipped", unzipped.limit, sizes.unzipped_bytes, sizes.model_bytes)
+    if zipped and not zipped.soft and sizes.zip_bytes is not None and sizes.zip_bytes > zipped.limit:
+        return _Over("zipped", zipped.limit, sizes.zip_bytes, sizes.of("model").zip_bytes)
+    return None
 
 
 def _disk(there: Provider) -> int:
@@ -155,16 +172,16 @@ def _way_out(there: Provider, verdict: str, sizes: Sizes, needed_mb: float) -> l
     largest = sizes.largest(1)[0]
     if verdict == "needs-gpu" and needed_mb > there.limits["memory_mb"].limit:
         most = there.limits["memory_mb"].limit
-        over = f"The model needs {needed_mb:,.0f} MB of memory and {there.title} ends at {most:,} MB"
-        return [f"{over}: serve it from a GPU endpoint, or pack a smaller model."]
-    limit = there.limits["unzipped_bytes"]
-    room = limit.limit - (sizes.unzipped_bytes - sizes.model_bytes)
+        need = f"The model needs {needed_mb:,.0f} MB of memory and {there.title} ends at {most:,} MB"
+        return [f"{need}: serve it from a GPU endpoint, or pack a smaller model."]
+    over = _over(there, sizes)
+    assert over is not None  # noqa: S101  (for the type checker: memory alone leads here without)
+    room = over.limit - (over.bytes - over.model_bytes)
     first = (
-        f"The bundle is {_mb(sizes.unzipped_bytes)} unzipped and {there.title} takes {_mb(limit.limit)}: "
-        f"{_mb(sizes.unzipped_bytes - limit.limit)} too much, and the largest part is {largest.path} "
-        f"with {_mb(largest.bytes)}."
+        f"The bundle is {_mb(over.bytes)} {over.how} and {there.title} takes {_mb(over.limit)}: "
+        f"{_mb(over.bytes - over.limit)} too much, and the largest part is {largest.path} with {_mb(largest.bytes)}."
     )
-    smaller = f"Pack a model of at most {_mb(room)}" if room > 0 else "Drop packages that the hooks import"
+    smaller = f"Pack a model of at most {_mb(room)} {over.how}" if room > 0 else "Drop packages that the hooks import"
     if verdict == "needs-store":
         room_there = _mb(_disk(there))
         way = f"keep the weights in {there.weights_from} and read them while the function starts ({room_there} of disk)"
@@ -181,7 +198,7 @@ def _warnings(
     """Say what is close to a limit, or over one that has a way around it."""
     said = []
     by_name = {use.limit.name: use for use in uses}
-    if (use := by_name.get("zip_bytes")) and use.over and verdict == "fits":
+    if (use := by_name.get("zip_bytes")) and use.over and use.limit.soft and verdict == "fits":
         said.append(
             f"The zip is {_mb(use.used or 0)}, over the {_mb(use.limit.limit)} that can be uploaded directly: it goes "
             "through S3, as `sam deploy` does anyway."

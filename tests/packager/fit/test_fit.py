@@ -64,6 +64,15 @@ def test_a_model_larger_than_the_disk_a_function_has_by_default_needs_an_image()
     assert _check(_sizes(model=536_870_913)).verdict == "needs-image"
 
 
+def test_a_zip_over_a_limit_that_has_no_way_around_it_needs_an_image():
+    sizes = _sizes(model=1100 * MB)
+    assert _check(sizes, "gcp").verdict == "fits"
+    fit = _check(sizes, "alibaba", python="3.12", memory_mb=4096)
+    assert fit.verdict == "needs-image"
+    assert "zipped and Function Compute 3.0 takes 524.3 MB" in fit.advice[0]
+    assert "at most 509." in fit.advice[1]
+
+
 def test_packages_that_alone_do_not_fit_need_an_image_and_are_named():
     fit = _check(_sizes(packages=300 * MB))
     assert fit.verdict == "needs-image"
