@@ -43,8 +43,9 @@ conformance: .venv/.done ## all 1,072 ONNX conformance cases through the engine,
 	$(BIN)/python -m tests.conformance
 	$(BIN)/python -m tests.conformance --strip
 
-bench: .venv/.done ## cold start, memory and size beside the peers; writes benchmarks/results.json
+bench: .venv/.done ## cold start, memory and size beside the peers, and what each target costs; writes results.json
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.targets
 
 bench-shrink: .venv/.done peers ## how small models become, beside the peers; writes benchmarks/shrink/results.json
 	$(BIN)/python -m benchmarks.shrink

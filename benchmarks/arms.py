@@ -20,7 +20,7 @@ from coldpress.cache import cache_dir
 from coldpress.emulate.process import unpack
 from coldpress.errors import BundleError
 
-__all__ = ["ARMS", "PYTHONS", "Arm", "Sizes", "build", "sizes"]
+__all__ = ["ARMS", "PYTHONS", "ROOT", "Arm", "Sizes", "build", "sizes", "wheels"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.13", "3.14", "3.12")  # Lambda's, the one that functions get unless asked first
@@ -106,7 +106,7 @@ def build(arm: Arm, case: Case, python: Path, minor: str, folder: Path) -> None:
         return
     folder.mkdir(parents=True)
     if arm.lock:
-        shutil.copytree(_wheels(arm, python, minor), folder, dirs_exist_ok=True, copy_function=os.link)
+        shutil.copytree(wheels(arm, python, minor), folder, dirs_exist_ok=True, copy_function=os.link)
         shutil.copy(APPS / "wire.py", folder)
     shutil.copy(APPS / f"{arm.name}.py", folder / "app.py")
     if arm.prepare is not None:
@@ -129,7 +129,7 @@ def _spec(case: Case, model: str) -> str:
     )
 
 
-def _wheels(arm: Arm, python: Path, minor: str) -> Path:
+def wheels(arm: Arm, python: Path, minor: str) -> Path:
     """Install the arm's locked wheels into a folder of the cache, once, and give that folder."""
     lock = ROOT / "requirements" / f"{arm.lock}.txt"
     recipe = repr((lock.read_text(), minor, arm.bytecode, arm.pruned))
@@ -176,7 +176,7 @@ def _compile(python: Path, folder: Path, *options: str) -> None:
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
-def pack(case: Case, minor: str, out: Path) -> dict[str, Any]:
+def pack(case: Case, minor: str, out: Path, target: str = "aws") -> dict[str, Any]:
     """Run `coldpress pack` as a user would, for Python ``minor`` where Lambda has it; return its JSON."""
     command = [
         sys.executable,
@@ -185,7 +185,7 @@ def pack(case: Case, minor: str, out: Path) -> dict[str, Any]:
         "pack",
         str(case.model),
         "--target",
-        "aws",
+        target,
         "--out",
         str(out),
         "--json",

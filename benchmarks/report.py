@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Target", "markdown", "summary", "targets"]
+__all__ = ["Target", "markdown", "reached", "summary", "targets"]
 
 SMALL = ("digits", "magika")
 
@@ -98,7 +98,7 @@ def _target_grid(document: dict[str, Any]) -> Iterator[str]:
     yield "|---" * (len(names) + 1) + "|"
     for what, row in rows.items():
         everywhere = row.get("all")
-        cells = [_reached(row.get(name)) for name in names] if everywhere is None else [_reached(everywhere)]
+        cells = [reached(row.get(name)) for name in names] if everywhere is None else [reached(everywhere)]
         yield f"| {what} | " + " | ".join(cells + [""] * (len(names) - len(cells))) + " |"
     exact = [model["arms"].get("coldpress", {}).get("answers", "-") for model in document["models"].values()]
     yield (
@@ -108,7 +108,8 @@ def _target_grid(document: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _reached(target: Target | None) -> str:
+def reached(target: Target | None) -> str:
+    """Tell what was measured beside its limit; nothing when it was not."""
     if target is None or target.value is None:
         return ""
     text = f"{target.value:.3g} {target.unit}".strip() + f" (<= {target.limit:g})"

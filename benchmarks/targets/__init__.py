@@ -1,0 +1,1 @@
+"""What each target's adapter costs above the service, its provider's empty function, and AWS's bundle."""
