@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts audit pytest conformance bench bench-shrink golden lock clean
+.PHONY: help demo test lint types contracts audit pytest conformance bench bench-serve bench-shrink golden lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ bench: .venv/.done ## cold start, memory and size beside the peers, and what eac
 
 bench-shrink: .venv/.done peers ## how small models become, beside the peers; writes benchmarks/shrink/results.json
 	$(BIN)/python -m benchmarks.shrink
+
+bench-serve: .venv/.done ## how containers start and answer, beside the peers; writes benchmarks/serve/results.json
+	$(BIN)/python -m benchmarks.serve
 
 golden: .venv/.done ## render the golden trees and sam/ again, to look at the difference with git
 	$(BIN)/python -m tests.support.golden

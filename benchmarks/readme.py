@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from benchmarks.report import summary
+from benchmarks.serve.report import summary as serve_summary
 from benchmarks.shrink.report import summary as shrink_summary
 
 __all__ = ["BLOCKS", "filled", "main", "write_whole"]
@@ -12,6 +13,7 @@ __all__ = ["BLOCKS", "filled", "main", "write_whole"]
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = {
     "benchmark": (ROOT / "benchmarks" / "results.json", summary),
+    "serve": (ROOT / "benchmarks" / "serve" / "results.json", serve_summary),
     "shrink": (ROOT / "benchmarks" / "shrink" / "results.json", shrink_summary),
 }
 """Where each block's figures come from, and how they are told."""

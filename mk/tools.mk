@@ -9,7 +9,7 @@ ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 
-.PHONY: tools peers $(TOOLS:%=lock-%) $(PEERS:%=lock-%)
+.PHONY: tools peers $(TOOLS:%=lock-%) $(PEERS:%=lock-%) lock-bench-serve
 tools: $(TOOLS:%=.tools/%/.done)
 
 # The benchmark goes on without a peer that cannot be installed, and says why: what uv said stays in .tools/NAME.why.
@@ -23,5 +23,5 @@ peers: | .venv/.done
 	$(UV) pip install --no-config --quiet --require-hashes --python .tools/$*/bin/python -r $<
 	touch $@
 
-$(TOOLS:%=lock-%) $(PEERS:%=lock-%): lock-%: | .venv/.done
+$(TOOLS:%=lock-%) $(PEERS:%=lock-%) lock-bench-serve: lock-%: | .venv/.done
 	$(UV) pip compile --no-config --quiet --python-version 3.11 --universal --generate-hashes requirements/$*.in -o requirements/$*.txt

@@ -1,0 +1,1 @@
+"""How a container answers, beside the servers that people write themselves."""

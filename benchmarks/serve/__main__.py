@@ -1,0 +1,48 @@
+"""`python -m benchmarks.serve [--quick] [--models a,b] [--out FILE]`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks import readme
+from benchmarks.cases import CASES
+from benchmarks.serve.report import markdown, rows
+from benchmarks.serve.run import run
+from coldpress.console import emit_text, say
+from coldpress.errors import PackError
+
+HERE = Path(__file__).parent
+TITLE = "# What `make bench-serve` measured\n\n"
+
+
+def main() -> int:
+    """Measure, write results.json and results.md, fill in the README, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serve", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="2 starts and 1 round of 1 s")
+    parser.add_argument("--models", default="digits,magika", help=f"comma-separated, of {', '.join(CASES)}")
+    parser.add_argument("--out", type=Path, help="write the JSON here, and leave results.* and the README alone")
+    args = parser.parse_args()
+    names = args.models.split(",")
+    if unknown := [name for name in names if name not in CASES or CASES[name]().binary]:
+        parser.error(f"{unknown[0]!r} is no model with a JSON request; try digits or magika")
+    try:
+        document = run(names, 2, 1, 1.0) if args.quick else run(names, 11, 5, 4.0)
+    except PackError as error:
+        say(f"benchmarks: {error}")
+        return 1
+    text = json.dumps(document, indent=1) + "\n"
+    if args.out:
+        readme.write_whole(args.out, text)
+    elif not args.quick:
+        readme.write_whole(HERE / "results.json", text)
+        readme.write_whole(HERE / "results.md", TITLE + markdown(document))
+        readme.main()
+    emit_text(markdown(document))
+    missed = [row for row in rows(document) if not row.met]
+    say(f"{len(missed)} figures missed" if missed else "every figure met")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
