@@ -1,17 +1,19 @@
-"""The server as callers meet it: the function's own answers, whatever the request looks like, and a page beside them."""
+"""The server as callers meet it: the function's own answers to whatever they send, and a page beside them."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import http.client
 import json
-import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,9 +173,8 @@ def test_a_compressed_body_arrives_compressed(server):
 
 
 def test_headers_and_query_arrive_as_they_were_sent(echo):
-    body = b"POST /predict?a=1&a=%C3%BC&b HTTP/1.1\r\nHost: localhost\r\nX-Two: a\r\nX-Two: b\r\nX-Empty:\r\n" + (
-        b"Connection: close, X-Two\r\nKeep-Alive: 5\r\nContent-Length: 1\r\n\r\nx"
-    )
+    body = b"POST /predict?a=1&a=%C3%BC&b HTTP/1.1\r\nHost: localhost\r\nX-Two: a\r\nX-Two: b\r\nX-Empty:\r\n"
+    body += b"Connection: close, X-Two\r\nKeep-Alive: 5\r\nContent-Length: 1\r\n\r\nx"
     seen = json.loads(raw(echo, body).partition(b"\r\n\r\n")[2])
     assert seen["query"] == "a=1&a=%C3%BC&b"
     assert seen["headers"]["x-two"] == "a, b"
@@ -284,7 +285,7 @@ def test_it_stops_cleanly_and_ends_the_function(tmp_path, how):
     assert code == 0
     assert said.endswith("Stopped.\n")
     assert "Traceback" not in said
-    assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]
+    assert not [pid for pid in children if Path("/proc", pid).exists()]
 
 
 def test_it_stops_while_a_request_is_under_way(tmp_path):
@@ -367,8 +368,6 @@ def test_without_fastapi_it_says_what_to_install(tmp_path):
         "PathFinder.find_spec = lambda name, *more: None if name == 'fastapi' else find(name, *more)\n"
         "from coldpress.cli import main; sys.exit(main(['serve', 'build']))"
     )
-    import subprocess
-
     run = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert run.returncode == 1
     assert run.stderr == (
@@ -378,11 +377,8 @@ def test_without_fastapi_it_says_what_to_install(tmp_path):
 
 def running_below(pid):
     """Process ids of the children of a process."""
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as children:
-            found += children.read().split()
-    return found
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [child for task in tasks for child in (task / "children").read_text().split()]
 
 
 def sent_to(running):
@@ -391,7 +387,5 @@ def sent_to(running):
 
 
 def ask_and_forget(running, body):
-    try:
+    with contextlib.suppress(OSError, http.client.HTTPException):
         post(running, body)
-    except (OSError, http.client.HTTPException):
-        pass

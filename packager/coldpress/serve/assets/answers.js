@@ -22,7 +22,7 @@ function outputsOf(document, model) {
     if (model.outputs.length === 1) return byName({ [model.outputs[0].name]: rows });
     return byName(Object.fromEntries(model.outputs.map(({ name }) => [name, rows.map((row) => row[name])])));
   }
-  return [{ name: "answer", value: document, datatype: null }];
+  return [{ name: "result", value: document, datatype: null }];
 }
 
 /** Maps of classes to scores, as scikit-learn's classifiers return them: one map, or a list of them. */

@@ -98,7 +98,7 @@ function boxesView(name, tensor, table, others, picture, names) {
       return frame;
     }));
     list.replaceChildren(boxes.length
-      ? dataTable(`Boxes of ${name}`, ["", "class", "score", "left", "top", "right", "bottom"], boxes.map((box, i) => [i + 1,
+      ? dataTable(`Boxes of ${name}`, ["box", "class", "score", "left", "top", "right", "bottom"], boxes.map((box, i) => [i + 1,
         box.label === null ? "–" : names[box.label] ?? box.label, how.scores === "none" ? "–" : box.score.toFixed(3),
         ...[onX(box.x0) * source.width, onY(box.y0) * source.height, onX(box.x1) * source.width, onY(box.y1) * source.height].map((value) => Math.round(value / 100))]),
       `${all.length} above the threshold, ${boxes.length} after overlaps; in pixels of the picture.`)

@@ -1,7 +1,7 @@
 // The page itself: ask the function what it is, build the request, send it, show the answer.
 
 const BASE = "/playground";
-const state = { model: null, about: null, cards: [], file: null, busy: false, raw: null, outputs: null, views: new Map() };
+const state = { model: null, about: null, cards: [], file: null, busy: false, document: null, outputs: null, views: new Map() };
 
 async function getJson(path) {
   const response = await fetch(path);
@@ -78,6 +78,8 @@ function showCurl() {
 
 async function send() {
   if (state.busy) return;
+  clearTimeout(waiting);
+  showCurl();
   byId("problem").textContent = "";
   let request;
   try {
@@ -130,6 +132,7 @@ function showAnswer(response, bytes, total, shown) {
       content = parseJson(new TextDecoder().decode(header ? bytes.subarray(0, header) : bytes));
     } catch { /* shown as text */ }
   }
+  state.document = content;
   showRaw(bytes, type, content);
   if (!response.ok) {
     byId("error").textContent = content?.error ?? `The function answered ${response.status}.`;

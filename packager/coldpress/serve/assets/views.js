@@ -48,7 +48,7 @@ function tensorTable(name, { shape, flat }) {
     for (let rest = row, axis = outer.length - 1; axis >= 0; rest = Math.floor(rest / outer[axis]), axis--) at.unshift(rest % outer[axis]);
     return [at.join(", "), ...Array.from(flat.slice(row * columns, row * columns + shown), show)];
   });
-  const heads = ["", ...(columns === 1 ? ["value"] : Array.from({ length: shown }, (_, i) => i))];
+  const heads = ["at", ...(columns === 1 ? ["value"] : Array.from({ length: shown }, (_, i) => i))];
   const left = [];
   if (total > MOST_ROWS) left.push(`${(total - MOST_ROWS).toLocaleString("en")} more rows`);
   if (columns > shown) left.push(`${(columns - shown).toLocaleString("en")} more columns`);
@@ -106,7 +106,7 @@ function valueView(name, value) {
   if (Array.isArray(value) && value.length && value.every((row) => row && typeof row === "object" && !Array.isArray(row))) {
     const keys = [...new Set(value.flatMap((row) => Object.keys(row)))].slice(0, MOST_COLUMNS);
     const rows = value.slice(0, MOST_ROWS).map((row, i) => [i, ...keys.map((key) => (key in row ? show(row[key]) : "–"))]);
-    return dataTable(name, ["", ...keys], rows, value.length > MOST_ROWS ? `… and ${value.length - MOST_ROWS} more rows.` : "");
+    return dataTable(`Rows of ${name}`, ["row", ...keys], rows, value.length > MOST_ROWS ? `… and ${value.length - MOST_ROWS} more rows.` : "");
   }
   if (value && typeof value === "object" && !Array.isArray(value)) {
     const entries = Object.entries(value);
