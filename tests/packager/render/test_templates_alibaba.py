@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from coldpress.config import load_config
 from coldpress.errors import TemplateError
-from coldpress.render.alibaba import AUTHS, REGIONS, AlibabaValues, alibaba_values, render_alibaba
+from coldpress.render.alibaba import AlibabaValues, alibaba_values, render_alibaba
+from coldpress.render.alibaba_values import AUTHS, REGIONS
 from coldpress.render.template import write_files
 from tests.support.golden import ALIBABA_CASES, TREES, differences
 from tests.support.local_aws import tool

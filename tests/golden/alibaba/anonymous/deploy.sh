@@ -1,7 +1,7 @@
 #!/bin/sh
 # Deploys function.zip as a new version behind the alias `live`:
 #
-#   ./deploy.sh           a new version for everybody
+#   ./deploy.sh           a new version, which 100 % of the callers get
 #   ./deploy.sh promote   everybody gets the newest version
 #   ./deploy.sh rollback  nobody gets it any more
 #
