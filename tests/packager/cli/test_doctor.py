@@ -153,7 +153,7 @@ def test_each_target_is_looked_at_with_its_own_tool_and_credentials(tmp_path, mo
         ("azure", '[targets.azure]\nlocation = "west-europe"\n', "westeurope"),
         ("gcp", '[targets.gcp]\nregion = "europe-west99"\n', "europe-west99"),
         ("alibaba", '[targets.alibaba]\nregion = "mars"\n', "mars"),
-        ("alibaba", "[function]\nmemory_mb = 40000\n", "32768"),
+        ("alibaba", "[function]\nmemory_mb = 40000\n", "32,768"),
         ("azure", '[function]\narchitecture = "arm64"\n', "x86_64"),
     ],
 )
