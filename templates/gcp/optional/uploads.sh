@@ -6,6 +6,7 @@ INPUT=@{input_prefix}
 OUTPUT=@{output_prefix}
 UPLOADS=$SERVICE-uploads
 SCORER=@{own_account}-up@$PROJECT.iam.gserviceaccount.com
+gcloud services enable --project="$PROJECT" --quiet eventarc.googleapis.com pubsub.googleapis.com
 LOCATION=$(gcloud storage buckets describe "gs://$BUCKET" --format='value(location)' | tr '[:upper:]' '[:lower:]')
 
 if ! gcloud iam service-accounts describe "$SCORER" --project="$PROJECT" >/dev/null 2>&1; then

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes or updates everything with the Google Cloud CLI (550 or later), signed in by `gcloud auth login`:
 #     ./deploy.sh [PROJECT]
-# The first time, the function gets every caller. From then on a new revision gets a share of them (canary.sh).
+# The first time, the function gets every caller. From then on a new revision gets a share of them (canary.sh). What is
+# there already stays; run it again when Google says that something it has just made is not there yet.
 set -eu
 cd "$(dirname "$0")"
 PROJECT=${1:-my-project}
@@ -11,7 +12,7 @@ SERVICE=coldpress-on-weird-aws-region-name
 ACCOUNT=scorer@my-project.iam.gserviceaccount.com
 
 gcloud services enable --project="$PROJECT" --quiet \
-  artifactregistry.googleapis.com cloudbuild.googleapis.com eventarc.googleapis.com iam.googleapis.com run.googleapis.com
+  artifactregistry.googleapis.com cloudbuild.googleapis.com iam.googleapis.com run.googleapis.com
 
 # A service that is there already goes on answering with the revision before.
 traffic=
@@ -40,6 +41,7 @@ INPUT=in/
 OUTPUT=scores/
 UPLOADS=$SERVICE-uploads
 SCORER=coldpress-on-weird-aws-regi-up@$PROJECT.iam.gserviceaccount.com
+gcloud services enable --project="$PROJECT" --quiet eventarc.googleapis.com pubsub.googleapis.com
 LOCATION=$(gcloud storage buckets describe "gs://$BUCKET" --format='value(location)' | tr '[:upper:]' '[:lower:]')
 
 if ! gcloud iam service-accounts describe "$SCORER" --project="$PROJECT" >/dev/null 2>&1; then

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes or updates everything with the Google Cloud CLI (550 or later), signed in by `gcloud auth login`:
 #     ./deploy.sh [PROJECT]
-# The first time, the function gets every caller. From then on a new revision gets a share of them (canary.sh).
+# The first time, the function gets every caller. From then on a new revision gets a share of them (canary.sh). What is
+# there already stays; run it again when Google says that something it has just made is not there yet.
 set -eu
 cd "$(dirname "$0")"
 PROJECT=${1:-my-project}
@@ -11,7 +12,7 @@ SERVICE=coldpress-digits
 ACCOUNT=coldpress-digits@$PROJECT.iam.gserviceaccount.com
 
 gcloud services enable --project="$PROJECT" --quiet \
-  artifactregistry.googleapis.com cloudbuild.googleapis.com eventarc.googleapis.com iam.googleapis.com run.googleapis.com
+  artifactregistry.googleapis.com cloudbuild.googleapis.com iam.googleapis.com run.googleapis.com
 # The account that the function runs as. It has no role: the model is in the package, so it reads nothing.
 if ! gcloud iam service-accounts describe "$ACCOUNT" --project="$PROJECT" >/dev/null 2>&1; then
   gcloud iam service-accounts create coldpress-digits --project="$PROJECT" --display-name="Runs coldpress-digits"
@@ -40,6 +41,7 @@ INPUT=uploads/
 OUTPUT=scores/
 UPLOADS=$SERVICE-uploads
 SCORER=coldpress-digits-up@$PROJECT.iam.gserviceaccount.com
+gcloud services enable --project="$PROJECT" --quiet eventarc.googleapis.com pubsub.googleapis.com
 LOCATION=$(gcloud storage buckets describe "gs://$BUCKET" --format='value(location)' | tr '[:upper:]' '[:lower:]')
 
 if ! gcloud iam service-accounts describe "$SCORER" --project="$PROJECT" >/dev/null 2>&1; then
