@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ import pytest
 from coldpress.emulate.function import start
 from coldpress.emulate.http import Reply
 from coldpress.emulate.server import ServerProcess
-from coldpress.targets import TARGETS
 from tests.e2e.contract.exceptions import EXCEPTIONS
 from tests.e2e.contract.requests import LIMITS, NAME, REQUESTS, SECTIONS, VERSION, exact
+from tests.e2e.contract.ways import WAYS
 from tests.support.functions import PYTHON, write_function
 
 pytestmark = [
@@ -26,24 +25,9 @@ pytestmark = [
 
 _HERE = Path(__file__).parent
 _HOOKS = (_HERE / "hooks.py").read_text(encoding="utf-8")
-_WAYS = dict.fromkeys(TARGETS, (None,)) | {"aws": ("http-api", "url", "rest", "alb")}
 # Those of which a caller makes use, beside those that the service itself gives.
 _MATTER = ("content-type", "allow", "inference-header-content-length", "retry-after")
 _IDENTITY = re.compile(rb"Internal error [0-9a-f]{12};")
-
-
-@dataclass(frozen=True)
-class Way:
-    """A target, and the kind of event by which it is asked: AWS has several."""
-
-    target: str
-    door: str | None
-
-    def __str__(self):
-        return f"{self.target}-{self.door}" if self.door else self.target
-
-
-WAYS = [Way(target, door) for target, doors in _WAYS.items() for door in doors]
 
 
 def _in_groups(ways):
