@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from coldpress._resources import runtime_root
+
 if TYPE_CHECKING:
     from coldpress.bundle.wheels import Wheel
     from coldpress.config import Config, FunctionConfig
 
-__all__ = ["ENTRIES", "TARGETS", "Target"]
+__all__ = ["ENTRIES", "TARGETS", "Target", "runtime_modules"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Target:
         title: what people call it.
         files: of ``templates/<name>``, those that go to the root of every bundle, the entry point first.
         function: the class in ``coldpress.emulate.<name>``.
+        adapter: modules of ``coldpress_runtime`` that decode this provider's events; they ship to no other.
         deploy: what to type in the output folder next.
         ships: whether the provider's tool takes ``function.zip`` or a folder, ``function/``.
         keeps: files and folders of the output folder that the provider's tool, or the user, writes there.
@@ -36,6 +39,7 @@ class Target:
     title: str
     files: tuple[str, ...]
     function: str
+    adapter: tuple[str, ...]
     deploy: str
     ships: Literal["zip", "folder"] = "zip"
     keeps: tuple[str, ...] = ()
@@ -118,6 +122,7 @@ TARGETS: Mapping[str, Target] = {
             "AWS Lambda",
             ("app.py",),
             "LambdaFunction",
+            ("aws_lambda", "aws_events"),
             "sam deploy --guided",
             keeps=("samconfig.toml",),  # `sam deploy --guided` keeps its answers there
         ),
@@ -126,6 +131,7 @@ TARGETS: Mapping[str, Target] = {
             "Cloud Run functions",
             ("main.py", "requirements.txt", ".gcloudignore"),
             "FrameworkFunction",
+            ("cloud_functions", "gcs", "uploads"),
             "./deploy.sh",
             ships="folder",
             keeps=("terraform.tfvars", "terraform.tfstate", "terraform.tfstate.backup", ".terraform.lock.hcl"),
@@ -135,15 +141,25 @@ TARGETS: Mapping[str, Target] = {
             "Azure Functions",
             ("function_app.py", "host.json"),
             "AzureFunction",
+            ("azure_functions", "uploads"),
             "./deploy.sh",
             keeps=(".azure",),  # azd's environments
         ),
-        Target("alibaba", "Function Compute", ("index.py",), "ComputeFunction", "./deploy.sh", keeps=(".s",)),
+        Target(
+            "alibaba",
+            "Function Compute",
+            ("index.py",),
+            "ComputeFunction",
+            ("alibaba_fc", "oss", "uploads"),
+            "./deploy.sh",
+            keeps=(".s",),
+        ),
         Target(
             "container",
             "container",
             ("server.py",),
             "ServerFunction",
+            (),  # asgi.py ships everywhere: any bundle may be mounted in an application
             "docker build --tag MODEL .",
             ships="folder",
             server=True,
@@ -153,3 +169,12 @@ TARGETS: Mapping[str, Target] = {
 
 ENTRIES: Mapping[str, str] = {target.entry: target.name for target in TARGETS.values()}
 """The targets by their entry point, a file at the root of every bundle."""
+
+
+def runtime_modules(target: str) -> list[Path]:
+    """Return the files of ``coldpress_runtime`` that ship to ``target``: all but the other providers' adapters."""
+    others = {module for other in TARGETS.values() for module in other.adapter} - set(TARGETS[target].adapter)
+    files = (path for path in sorted(runtime_root().rglob("*")) if path.is_file())
+    return [
+        path for path in files if "__pycache__" not in path.parts and path.suffix != ".pyc" and path.stem not in others
+    ]

@@ -4,7 +4,7 @@
 
     app.py                  the provider's entry point, constant; main.py, function_app.py ... with other targets
     coldpress.json          the manifest
-    coldpress_runtime/      the runtime, byte for byte, with bytecode
+    coldpress_runtime/      the runtime, byte for byte, but for the other providers' adapters; with bytecode
     lib/                    ONNX Runtime's C library
     model/                  the model, and what it needs beside it
     hooks.py                the user's hooks, and at the root the packages they import, as pip would install them
@@ -29,7 +29,7 @@ from coldpress.bundle.swap import fresh_folder
 from coldpress.bundle.trim import Trimmed, trim
 from coldpress.bundle.wheels import Engine, Wheel
 from coldpress.errors import BundleError
-from coldpress.targets import TARGETS
+from coldpress.targets import TARGETS, runtime_modules
 
 __all__ = ["Tree", "TreePlan", "build_tree", "finish_tree"]
 
@@ -96,7 +96,7 @@ def _finish(plan: TreePlan, folder: Path) -> Bytecode:
     own = (
         TARGETS[plan.target].entry,
         "hooks.py",
-        *(f"coldpress_runtime/{path.name}" for path in runtime_root().glob("*.py")),
+        *(f"coldpress_runtime/{path.name}" for path in runtime_modules(plan.target)),
     )
     bytecode = compile_tree(folder, plan.python, plan.interpreter, own)
     _normalise(folder)
@@ -108,11 +108,8 @@ def _place_ours(plan: TreePlan, folder: Path) -> None:
     for file in TARGETS[plan.target].files:
         put(file, template_root() / plan.target / file)
     put("coldpress.json", (json.dumps(plan.manifest, indent=2, ensure_ascii=False) + "\n").encode())
-    root = runtime_root()
-    for source in sorted(root.rglob("*")):
-        name = source.relative_to(root)
-        if source.is_file() and "__pycache__" not in name.parts and source.suffix != ".pyc":
-            put(f"coldpress_runtime/{name.as_posix()}", source)
+    for source in runtime_modules(plan.target):
+        put(f"coldpress_runtime/{source.relative_to(runtime_root()).as_posix()}", source)
     put(plan.manifest["engine"]["library"], plan.engine.path, executable=True)
     for path, content in plan.files.items():
         put(path, content)

@@ -16,6 +16,7 @@ from coldpress.cache import cache_dir
 from coldpress.errors import BundleError
 from coldpress.fit.sizes import measure_sizes
 from coldpress.interpreters import find_interpreter
+from coldpress.targets import TARGETS, runtime_modules
 from tests.support.wheels import make_wheel
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -78,13 +79,30 @@ def test_everything_is_where_the_runtime_and_the_provider_look(plan, tmp_path):
 def test_the_runtime_is_there_byte_for_byte(plan, tmp_path):
     tree = build_tree(plan, tmp_path / "tree")
     root = runtime_root()
-    ours = {p.relative_to(root).as_posix() for p in root.rglob("*.py")}
+    ours = {p.name for p in root.glob("*.py")}
     there = {
         p.relative_to(tree.folder / "coldpress_runtime").as_posix()
         for p in tree.folder.glob("coldpress_runtime/**/*.py")
     }
-    assert there == ours
-    assert all((tree.folder / "coldpress_runtime" / name).read_bytes() == (root / name).read_bytes() for name in ours)
+    assert ours - there == {
+        "alibaba_fc.py",
+        "azure_functions.py",
+        "cloud_functions.py",
+        "gcs.py",
+        "oss.py",
+        "uploads.py",
+    }
+    assert there < ours
+    assert all((tree.folder / "coldpress_runtime" / name).read_bytes() == (root / name).read_bytes() for name in there)
+
+
+def test_every_target_gets_what_its_adapter_needs_and_no_other_adapter():
+    modules = {target: {path.stem for path in runtime_modules(target)} for target in TARGETS}
+    for name, target in TARGETS.items():
+        assert set(target.adapter) <= modules[name]
+    shared = set.intersection(*modules.values())
+    assert {"service", "ort", "asgi"} <= shared
+    assert not shared & {module for target in TARGETS.values() for module in target.adapter}
 
 
 def test_every_module_has_bytecode(plan, tmp_path):
