@@ -160,7 +160,7 @@ TARGETS: Mapping[str, Target] = {
             ("server.py",),
             "ServerFunction",
             (),  # asgi.py ships everywhere: any bundle may be mounted in an application
-            "docker build --tag MODEL .",
+            "docker compose up --build",
             ships="folder",
             server=True,
         ),
