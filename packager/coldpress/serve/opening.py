@@ -12,19 +12,12 @@ from coldpress.errors import EmulateError
 from coldpress.serve.about import about, warmup_data
 from coldpress.serve.model import ModelFunction
 from coldpress.serve.served import Served
+from coldpress.targets import TARGETS
 
 __all__ = ["TIMED", "opened"]
 
 TIMED: Mapping[str, str] = {"COLDPRESS_SERVER_TIMING": "1"}
 """Asks the function to say in each answer how long its parts took."""
-
-_TITLES: Mapping[str, str] = {
-    "aws": "AWS Lambda",
-    "gcp": "Google Cloud Functions",
-    "azure": "Azure Functions",
-    "alibaba": "Alibaba Function Compute",
-    "container": "a container's server",
-}
 
 
 @contextmanager
@@ -53,6 +46,10 @@ def opened(build: Path, python: Path | None = None) -> Iterator[tuple[Served, di
 
         with Served(begin) as served:
             told = about(
-                served.first, manifest, title=_TITLES[target_of(folder)], log=True, warmup=warmup_data(folder, manifest)
+                served.first,
+                manifest,
+                title=TARGETS[target_of(folder)].title,
+                log=True,
+                warmup=warmup_data(folder, manifest),
             )
             yield served, told
