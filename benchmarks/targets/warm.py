@@ -78,8 +78,12 @@ def azure():
 
 
 def container():
-    """An ASGI server hands over a scope, and a way to receive and to send; stepped, since quick answers never wait."""
+    """An ASGI server hands over a scope, and a way to receive and to send, in a task of its event loop."""
+    import asyncio
+
     from server import app
+
+    loop = asyncio.new_event_loop()
 
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
 
@@ -91,18 +95,9 @@ def container():
 
     def make():
         scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": pairs}
-        return lambda: step(app(scope, receive, send))
+        return lambda: loop.run_until_complete(app(scope, receive, send))
 
     return make
-
-
-def step(coroutine):
-    """Run a coroutine to its end."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("the answer waited for something: it is not quick enough to be measured so")
 
 
 def clocked(call):
