@@ -1,8 +1,7 @@
 """The application that ``coldpress serve`` runs: the page at ``/``, what it needs to know, and the function itself.
 
 Three paths are the page's own: ``/``, ``/playground/about.json`` and ``/playground/log``. Every other request goes to
-the function as it came, and its reply back, so that whatever calls the deployed function can call this one. FastAPI's
-own documentation pages are off: ``/openapi.json`` is the function's, and nothing here loads from elsewhere.
+the function as it came, and its reply back, so that whatever calls the deployed function can call this one.
 """
 
 import asyncio
@@ -13,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coldpress.emulate.http import HttpRequest
@@ -36,7 +36,7 @@ _NOT_RETURNED = frozenset(
 )
 
 
-def make_app(served: Served, about: Mapping[str, Any], *, names: frozenset[str] | None) -> FastAPI:
+def make_app(served: Served, about: Mapping[str, Any], *, names: frozenset[str] | None) -> ASGIApp:
     """Make the application.
 
     Args:
@@ -44,27 +44,37 @@ def make_app(served: Served, about: Mapping[str, Any], *, names: frozenset[str] 
         about: what the page is told of it, see `coldpress.serve.about`; ``limits.request_bytes`` bounds bodies.
         names: the hosts that requests may name, in lower case; None where others than this machine may call.
     """
+    pages = _pages(served, dict(about) | {"log": about["log"] and names is not None})
+    own = {route.path for route in pages.routes if isinstance(route, APIRoute)}
+    function = Forward(served, int(about["limits"]["request_bytes"]) + _SLACK)
+
+    # Not mounted: what a framework does for each request takes longer than a small model.
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (pages if scope.get("path") in own else function)(scope, receive, send)
+
+    return app if names is None else OwnNames(app, names)
+
+
+def _pages(served: Served, about: Mapping[str, Any]) -> FastAPI:
+    # Without its documentation pages, which load from elsewhere; /openapi.json is the function's.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     page = Page.load()
-    answer = dict(about) | {"log": about["log"] and names is not None}
+    fresh = {"Cache-Control": "no-store"}
 
-    @app.get("/")
+    @app.api_route("/", methods=["GET", "HEAD"])
     async def show() -> HTMLResponse:
         return HTMLResponse(page.html, headers=page.headers)
 
     @app.get("/playground/about.json")
     async def tell() -> JSONResponse:
-        steps = init_steps(served.log())  # said with the first answer
-        return JSONResponse(answer | {"steps": steps}, headers={"Cache-Control": "no-store"})
+        return JSONResponse({**about, "steps": init_steps(served.log())}, headers=fresh)  # said with the first answer
 
-    if names is not None:  # a log may quote one caller to another
+    if about["log"]:  # not to others than this machine: it may quote one caller to another
 
         @app.get("/playground/log")
         async def log() -> PlainTextResponse:
-            return PlainTextResponse(served.log()[-_LOG_TAIL:], headers={"Cache-Control": "no-store"})
+            return PlainTextResponse(served.log()[-_LOG_TAIL:], headers=fresh)
 
-        app.add_middleware(OwnNames, names=names)
-    app.mount("/", Forward(served, int(about["limits"]["request_bytes"]) + _SLACK))
     return app
 
 
@@ -106,7 +116,7 @@ class Forward:
 
 
 class OwnNames:
-    """Middleware that answers only to the names of this machine.
+    """Middleware that lets requests through that name this machine.
 
     A page elsewhere can have its own name point here and would then count as this origin (DNS rebinding): it must not
     call the function, nor read its log.
