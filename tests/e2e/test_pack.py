@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+from coldpress.targets import runtime_modules
 from tests.support.models import feeds, fetch, names
 from tests.support.packing import coldpress
 
@@ -51,7 +52,7 @@ def test_the_bundle_holds_the_runtime_byte_for_byte_and_no_numpy(digits_bundle):
     with zipfile.ZipFile(out / "function.zip") as archive:
         names = set(archive.namelist())
         shipped = {n for n in names if n.startswith("coldpress_runtime/") and n.endswith(".py")}
-        here = {p.relative_to(source).as_posix() for p in (source / "coldpress_runtime").rglob("*.py")}
+        here = {p.relative_to(source).as_posix() for p in runtime_modules("aws") if p.suffix == ".py"}
         assert shipped == here
         assert all(archive.read(name) == (source / name).read_bytes() for name in shipped)
     assert not [name for name in names if name.startswith(("numpy", "onnxruntime/", "google"))]
