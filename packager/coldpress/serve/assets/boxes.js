@@ -93,7 +93,7 @@ function boxesView(name, tensor, table, others, picture, names) {
     const text = (box) => [box.label === null ? "" : names[box.label] ?? `class ${box.label}`, how.scores === "none" ? "" : box.score.toFixed(2)].filter(Boolean).join(" ");
     stage.replaceChildren(shown, ...boxes.map((box) => {
       const [left, top, right, bottom] = [onX(box.x0), onY(box.y0), onX(box.x1), onY(box.y1)].map((share) => Math.min(100, Math.max(0, share)));
-      const frame = make("div", { class: `box tone-${(box.label ?? 0) % 6}${top < 6 ? " top" : ""}`, "aria-hidden": "true" }, text(box) ? make("span", {}, text(box)) : null);
+      const frame = make("div", { class: `box tone-${(box.label ?? 0) % 6}${top < 6 ? " top" : ""}${left > 70 ? " right" : ""}`, "aria-hidden": "true" }, text(box) ? make("span", {}, text(box)) : null);
       Object.assign(frame.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
       return frame;
     }));
