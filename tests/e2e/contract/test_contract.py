@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,27 @@ def test_every_target_answers_like_the_service_alone(started, expected, way, sec
         elif _told(reply, names) != _told(wanted, names):
             different[ask.name] = {"answer": _told(reply, names), "of the service": _told(wanted, names)}
     assert different == {}
+
+
+@pytest.mark.parametrize("way", _in_groups(way for way in WAYS if way.target in {"gcp", "container"}))
+def test_a_body_of_no_stated_length_is_read_to_its_end(started, expected, way):
+    ask = REQUESTS["two instances"]
+    connection = http.client.HTTPConnection("127.0.0.1", started(way.target, False).port, timeout=30)
+    chunks = (ask.body[place : place + 100] for place in range(0, len(ask.body), 100))
+    connection.request(ask.method, ask.path, chunks, dict(ask.headers), encode_chunked=True)
+    response = connection.getresponse()
+    assert (response.status, response.read()) == (200, expected[ask.name].body)
+    connection.close()
+
+
+@pytest.mark.parametrize("way", _in_groups(way for way in WAYS if way.target in {"gcp", "azure", "container"}))
+def test_callers_at_the_same_time_get_each_their_own_answer(started, expected, way):
+    names = ["one instance", "two instances", "the protocol", "a row too short", "binary in and out", "live"] * 8
+    function = started(way.target, False)
+    with ThreadPoolExecutor(6) as threads:
+        calls = threads.map(lambda name: _send(function, REQUESTS[name], way.door), names)
+        for name, reply in zip(names, calls, strict=True):
+            assert (reply.status, reply.body) == (expected[name].status, expected[name].body)
 
 
 def test_the_table_holds_good_and_bad_requests_of_every_status(expected):
