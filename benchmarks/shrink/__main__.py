@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks import readme
 from benchmarks.shrink.cases import CASES
@@ -17,10 +18,22 @@ HERE = Path(__file__).parent
 TITLE = "# What `make bench-shrink` measured\n\n"
 
 
+def joined(earlier: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """Return ``document`` with the models of an ``earlier`` run that it lacks, if that was of the same kind.
+
+    A model is measured beside its own peers alone, so runs can be put together where machine, engine and peers agree.
+    """
+    if any(earlier[key] != document[key] for key in ("machine", "engine", "peers")):
+        return document
+    models = earlier["models"] | document["models"]
+    seconds = earlier["seconds"] if set(earlier["models"]) > set(document["models"]) else document["seconds"]
+    return document | {"models": {name: models[name] for name in CASES if name in models}, "seconds": seconds}
+
+
 def main() -> int:
     """Measure, write results.json and results.md, fill in the README, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shrink", description=__doc__)
-    parser.add_argument("--only", default=",".join(CASES), help="models, comma-separated")
+    parser.add_argument("--only", default=",".join(CASES), help="models, comma-separated; the others' results stay")
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated; empty for none")
     parser.add_argument("--out", type=Path, help="write the JSON here, and leave results.* alone")
     args = parser.parse_args()
@@ -33,11 +46,13 @@ def main() -> int:
     except PackError as error:
         say(f"benchmarks: {error}")
         return 1
-    text = json.dumps(document, indent=1) + "\n"
-    if args.out:
-        readme.write_whole(args.out, text)
-    elif names == list(CASES) and peers == list(PEERS):
-        readme.write_whole(HERE / "results.json", text)
+    results = args.out or HERE / "results.json"
+    if results.exists():
+        document = joined(json.loads(results.read_text(encoding="utf-8")), document)
+    whole = list(document["models"]) == list(CASES) and peers == list(PEERS)
+    if args.out or whole:
+        readme.write_whole(results, json.dumps(document, indent=1) + "\n")
+    if whole and not args.out:
         readme.write_whole(HERE / "results.md", TITLE + markdown(document))
         readme.main()
     emit_text(markdown(document))

@@ -176,7 +176,15 @@ _CASES = (
         "ocr_rec",
         "PP-OCRv4 rec (text lines)",
         "ocr_rec",
-        _goal("", "same_text", _same("identical text", "same_text"), 0.02, max_mb=3.2, time_limit_s=120),
+        _goal(
+            "",
+            "same_text",
+            _same("identical text", "same_text"),
+            0.02,
+            max_mb=3.2,
+            options=("--max-bytes", "3.2MB"),
+            time_limit_s=240,
+        ),
     ),
     _case(
         "magika",
@@ -188,7 +196,14 @@ _CASES = (
         "opennsfw",
         "opennsfw (ResNet-50-thin)",
         "opennsfw",
-        _goal("", "score_close", _same("scores within 0.01", "score_within"), max_mb=6.2, slowdown=1.05),
+        _goal(
+            "",
+            "score_close",
+            _same("scores within 0.01", "score_within"),
+            max_mb=6.2,
+            slowdown=1.05,
+            options=("--max-bytes", "6.2MB"),
+        ),
     ),
     _case("silero", "silero-vad", "silero", _goal("", "agreement", _same("same frames", "same_frame")), _SPEECH),
     _case(

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from benchmarks.shrink.__main__ import joined
 from benchmarks.shrink.report import failures, markdown, passes, rows
 
 GOAL = {
@@ -51,6 +52,16 @@ def document():
             }
         },
     }
+
+
+def test_models_measured_again_take_the_place_of_their_earlier_results(document):
+    document["models"] = {name: document["models"]["toy"] for name in ("magika", "nudenet")}
+    again = copy.deepcopy(document) | {"models": {"magika": {"title": "again"}}, "date": "2026-02-02"}
+    both = joined(document, again)
+    assert list(both["models"]) == ["nudenet", "magika"]  # in the order of the cases
+    assert both["models"]["magika"] == {"title": "again"}
+    assert both["date"] == "2026-02-02"
+    assert joined(document | {"engine": "0.9"}, again) == again
 
 
 def row(document, figure):
