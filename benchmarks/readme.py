@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.report import summary
 from benchmarks.serve.report import summary as serve_summary
 from benchmarks.shrink.report import summary as shrink_summary
+from tests.support.support import table
 
 __all__ = ["BLOCKS", "filled", "main", "write_whole"]
 
@@ -15,6 +16,7 @@ BLOCKS = {
     "benchmark": (ROOT / "benchmarks" / "results.json", summary),
     "serve": (ROOT / "benchmarks" / "serve" / "results.json", serve_summary),
     "shrink": (ROOT / "benchmarks" / "shrink" / "results.json", shrink_summary),
+    "support": (ROOT / "benchmarks" / "targets" / "results.json", table),
 }
 """Where each block's figures come from, and how they are told."""
 

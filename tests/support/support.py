@@ -83,12 +83,16 @@ def _rows() -> Iterator[_Row]:
         "test_an_adapter_loads_the_service_and_itself_and_no_other_module_of_the_runtime",
         "test_an_adapter_loads_no_package_and_little_of_the_standard_library",
     )
-    for feature, chosen in (
-        ("HTTP requests answered as by the service alone", lambda _: True),
-        ("of them, with hooks", lambda ask: ask.hooked),
-        ("of them, in the protocol's binary form", _is_binary),
+    for feature, chosen, how in (
+        (
+            "HTTP requests answered as by the service alone",
+            lambda _: True,
+            "one table, by every provider's own runtime",
+        ),
+        ("of them, with hooks", lambda ask: ask.hooked, "what hooks see, answer and fail with"),
+        ("of them, in the protocol's binary form", _is_binary, "version 2, binary in and out"),
     ):
-        yield _Row(feature, _equal(chosen), contract, "one table of requests through every provider's own runtime")
+        yield _Row(feature, _equal(chosen), contract, how)
     tests = _in("tests/e2e/test_targets.py", packed)
     yield _Row("run here under", _runtimes(), tests, "`pack` starts the bundle, `invoke` asks it for a digit")
     yield _access()
