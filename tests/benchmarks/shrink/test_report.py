@@ -55,7 +55,7 @@ def document():
 
 
 def test_models_measured_again_take_the_place_of_their_earlier_results(document):
-    document["models"] = {name: document["models"]["toy"] for name in ("magika", "nudenet")}
+    document["models"] = dict.fromkeys(("magika", "nudenet"), document["models"]["toy"])
     again = copy.deepcopy(document) | {"models": {"magika": {"title": "again"}}, "date": "2026-02-02"}
     both = joined(document, again)
     assert list(both["models"]) == ["nudenet", "magika"]  # in the order of the cases
