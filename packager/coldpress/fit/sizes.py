@@ -16,7 +16,7 @@ KINDS = {
     "engine": "ONNX Runtime's library",
     "model": "the model",
     "hooks": "your hooks",
-    "packages": "what your hooks import, bytecode included",
+    "packages": "what your hooks import, and a container's server; bytecode included",
     "licences": "licences and notices",
     "inventory": "the bill of materials",
 }
