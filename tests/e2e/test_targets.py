@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from coldpress.emulate.process import unpacked
 from coldpress.fit.sizes import measure_sizes
 from coldpress.targets import ENTRIES, TARGETS
 from tests.support.packing import ROOT, coldpress, shared
+from tests.support.serving import serve
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="providers run functions on Linux")
 
@@ -52,6 +54,20 @@ def test_pack_proves_the_bundle_under_the_providers_runtime_and_invoke_answers_t
     assert run.returncode == 0, run.stderr
     expected = json.loads((project / "expected.json").read_text())
     assert json.loads(run.stdout)["predictions"][0]["label"] == expected["label"]
+
+
+def test_serve_answers_through_the_providers_runtime_and_says_where_the_time_goes(built, project):
+    target, folder = built
+    body = (project / "request.json").read_bytes()
+    with serve(folder / "out") as running:
+        asked = urllib.request.Request(f"{running.url}/predict", body, {"content-type": "application/json"})
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            label = json.load(answer)["predictions"][0]["label"]
+            steps = [step.partition(";")[0] for step in answer.headers["server-timing"].split(", ")]
+        with urllib.request.urlopen(f"{running.url}/playground/about.json", timeout=60) as about:
+            assert json.load(about)["runs_on"] == TARGETS[target].title
+    assert label == json.loads((project / "expected.json").read_text())["label"]
+    assert steps == ["decode", "run", "encode", "function"]
 
 
 def test_a_build_is_known_by_the_one_entry_point_in_it(built):
