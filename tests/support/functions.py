@@ -9,7 +9,7 @@ from coldpress._resources import runtime_root, template_root
 from coldpress.bundle.packages import install
 from coldpress.cache import cache_dir
 from coldpress.interpreters import find_interpreter
-from coldpress.targets import TARGETS
+from coldpress.targets import TARGETS, runtime_modules
 from tests.support.tiny import write_bundle
 
 __all__ = ["MINOR", "PYTHON", "write_function"]
@@ -25,8 +25,10 @@ def write_function(root: Path, target: str, model: Any, hooks: str | None = None
     write_bundle(root, model, hooks, **changes)
     for file in TARGETS[target].files:
         shutil.copy(template_root() / target / file, root)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(runtime_root(), root / "coldpress_runtime", ignore=ignored)
+    for source in runtime_modules(target):
+        place = root / "coldpress_runtime" / source.relative_to(runtime_root())
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, place)
     if MINOR is not None:
         install(TARGETS[target].packages(MINOR, _ARCHITECTURE, cache_dir("wheels")), root)
     return root
