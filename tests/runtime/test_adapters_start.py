@@ -5,14 +5,11 @@ import sys
 
 import pytest
 
-from coldpress.emulate.clients import client
+from coldpress.emulate.clients import client, python_minor
 from coldpress.targets import TARGETS
-from tests.support.functions import MINOR, PYTHON, write_function
+from tests.support.functions import PYTHON, needs, write_function
 
-pytestmark = [
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="providers run functions on Linux"),
-    pytest.mark.skipif(PYTHON is None, reason="none of Python 3.12, 3.13 and 3.14, which providers have, is here"),
-]
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="providers run functions on Linux")
 
 # What is there before a function's own code: whatever it is, an empty function pays for it too.
 RUNTIMES = {
@@ -50,13 +47,13 @@ os.wait()
 """
 
 
-@pytest.fixture(scope="module", params=TARGETS)
+@pytest.fixture(scope="module", params=[pytest.param(target, marks=needs(target)) for target in TARGETS])
 def loaded(request, tmp_path_factory):
     """The target, and the modules that its entry point loads."""
     target = request.param
     root = write_function(tmp_path_factory.mktemp(target) / "function", target, "mlp")
-    lock = {"aws": None, "gcp": None, "azure": max(MINOR, "3.13")}  # Azure's library is made for 3.13 and later
-    packages = [client(target, PYTHON, lock[target])] if target in lock else []
+    minor = max(python_minor(PYTHON), "3.13") if target == "azure" else None  # its library is for 3.13 and later
+    packages = [client(target, PYTHON, minor)] if target in {"aws", "gcp", "azure"} else []
     entry = TARGETS[target].entry.removesuffix(".py")
     command = [PYTHON, "-I", "-S", "-B", "-c", SCRIPT, RUNTIMES[target], entry, root, *packages]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -2,8 +2,11 @@
 
 import platform
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from coldpress._resources import runtime_root, template_root
 from coldpress.bundle.packages import install
@@ -12,12 +15,19 @@ from coldpress.interpreters import find_interpreter
 from coldpress.targets import TARGETS, runtime_modules
 from tests.support.tiny import write_bundle
 
-__all__ = ["MINOR", "PYTHON", "write_function"]
+__all__ = ["MINOR", "PYTHON", "needs", "write_function"]
 
 MINOR = next((minor for minor in ("3.13", "3.14", "3.12") if find_interpreter(minor)), None)
-"""The Python under which functions run here: the first of those that every target can have, or None."""
+"""The first Python on this machine for which a container's server is pinned, or None."""
+PYTHON = (MINOR and find_interpreter(MINOR)) or Path(sys.executable)
+"""What functions run on: that one, or where there is none, the Python of these tests, which the other targets take."""
 _ARCHITECTURE = "arm64" if platform.machine() == "aarch64" else "x86_64"
-PYTHON = MINOR and find_interpreter(MINOR)
+
+
+def needs(target: str) -> pytest.MarkDecorator:
+    """Skip a test of ``target`` where its function cannot run."""
+    cannot = TARGETS[target].server and MINOR is None
+    return pytest.mark.skipif(cannot, reason="the server is pinned for Python 3.12, 3.13 and 3.14; none is here")
 
 
 def write_function(root: Path, target: str, model: Any, hooks: str | None = None, /, **changes: Any) -> Path:

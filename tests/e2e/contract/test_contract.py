@@ -17,12 +17,9 @@ from coldpress.emulate.server import ServerProcess
 from tests.e2e.contract.exceptions import EXCEPTIONS
 from tests.e2e.contract.requests import LIMITS, NAME, REQUESTS, SECTIONS, VERSION, exact
 from tests.e2e.contract.ways import WAYS
-from tests.support.functions import PYTHON, write_function
+from tests.support.functions import PYTHON, needs, write_function
 
-pytestmark = [
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="providers run functions on Linux"),
-    pytest.mark.skipif(PYTHON is None, reason="none of Python 3.12, 3.13 and 3.14, which providers have, is here"),
-]
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="providers run functions on Linux")
 
 _HERE = Path(__file__).parent
 _HOOKS = (_HERE / "hooks.py").read_text(encoding="utf-8")
@@ -33,7 +30,8 @@ _IDENTITY = re.compile(rb"Internal error [0-9a-f]{12};")
 
 def _in_groups(ways):
     """One worker for all that asks one target: its functions are started once."""
-    return [pytest.param(way, marks=pytest.mark.xdist_group(f"contract-{way.target}"), id=str(way)) for way in ways]
+    marks = {way: [pytest.mark.xdist_group(f"contract-{way.target}"), needs(way.target)] for way in ways}
+    return [pytest.param(way, marks=marks[way], id=str(way)) for way in marks]
 
 
 @pytest.fixture(scope="session")
