@@ -1,8 +1,13 @@
 """Containers: an ASGI 3 application with no framework in it; read a request, call the service, send the response.
 
 uvicorn starts it (``server:app`` in the bundle), FastAPI and Starlette mount it (``api.mount("/digits", make_app())``),
-and Mangum takes it to Lambda. ``COLDPRESS_CONCURRENCY`` says how many requests it takes at a time (80): one more is
-told 429, so that bodies waiting for their turn cannot fill the memory.
+and Mangum takes it to Lambda. Settings:
+
+========================= ===========================================================================================
+``COLDPRESS_CONCURRENCY`` requests at a time (80); one more is told 429, so that waiting bodies cannot fill the memory
+``COLDPRESS_LOG_ANSWERS`` a line of log for every answer; without it the first one and those that say what went wrong
+                          leave one, as whatever stands in front of a container counts the rest
+========================= ===========================================================================================
 """
 # ruff: noqa: E402 - the clock starts before the imports that it measures
 
@@ -14,8 +19,8 @@ _start = perf_counter()
 
 import os
 
+from coldpress_runtime.asgi_messages import decode, encode_headers, read_body
 from coldpress_runtime.errors import BusyError, ColdpressError
-from coldpress_runtime.http import Request
 from coldpress_runtime.offload import Offload
 from coldpress_runtime.refusals import refusal
 from coldpress_runtime.service import Service
@@ -25,8 +30,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
-
-    from coldpress_runtime.http import Response
 
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -82,6 +85,7 @@ class _Answer:
         self._limit = service.manifest.limits.request_bytes
         self._concurrency = concurrency
         self._busy = 0
+        self._talks = bool(os.environ.get("COLDPRESS_LOG_ANSWERS"))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         start = perf_counter()
@@ -94,7 +98,7 @@ class _Answer:
         else:
             self._busy += 1
             try:
-                body = await _body(receive, request.headers.get("content-length", ""), self._limit)
+                body = await read_body(receive, request.headers.get("content-length", ""), self._limit)
                 if body is None:
                     return  # the caller has gone
                 request.body = body
@@ -103,64 +107,12 @@ class _Answer:
                 self._busy -= 1
         try:
             await send(
-                {"type": "http.response.start", "status": response.status, "headers": _headers(request, response)}
+                {"type": "http.response.start", "status": response.status, "headers": encode_headers(request, response)}
             )
             await send({"type": "http.response.body", "body": response.body})
         except OSError:  # the caller has gone, in the words of some servers
             pass
-        if not (request.path.startswith("/v2/health/") and response.status == 200):  # probes come all the time
+        probe = request.path.startswith("/v2/health/")
+        if response.status >= 400 or self._talks or (self._telemetry.cold and not probe):
             identity = request.headers.get("x-request-id", "")[:128]
             self._telemetry.record(identity, request, response, (perf_counter() - start) * 1e3)
-
-
-def decode(scope: Message) -> Request:
-    """Turn an ``http`` scope into a request, still without its body; its path is without the app's mount point."""
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
-        headers[key] = f"{headers[key]},{text}" if key in headers else text
-    # The path as it was sent, as other clouds hand it over; servers that do not keep that have its text.
-    path: str = (scope.get("raw_path") or b"").decode("latin-1")
-    root = scope.get("root_path", "").rstrip("/")
-    if not path or not path.startswith(root):
-        path = scope["path"]
-    if root and (path + "/").startswith(root + "/"):
-        path = path[len(root) :] or "/"
-    return Request(scope["method"], path, headers, query=scope.get("query_string", b"").decode("latin-1"))
-
-
-class _Unread(bytes):
-    """A body over the limit, of which only the length is kept: that is all the service asks before it refuses it."""
-
-    length = 0
-
-    def __len__(self) -> int:
-        return self.length
-
-
-async def _body(receive: Receive, announced: str, limit: int) -> bytes | None:
-    """Read a body, and no further than the limit; None when the caller goes."""
-    size = int(announced[:18]) if announced.isdecimal() else 0
-    if size <= limit:
-        chunks: list[bytes] = []
-        size = 0
-        while size <= limit:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if not message.get("more_body"):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    unread = _Unread()
-    unread.length = size
-    return unread
-
-
-def _headers(request: Request, response: Response) -> list[tuple[bytes, bytes]]:
-    headers = {
-        name.lower().encode("latin-1"): text.encode("latin-1", "replace") for name, text in response.headers.items()
-    }
-    if request.method != "HEAD" and response.status not in {204, 304}:
-        headers[b"content-length"] = b"%d" % len(response.body)
-    return list(headers.items())

@@ -262,6 +262,8 @@ def _server_metadata() -> dict[str, Any]:
 
 def _check_media_type(request: Request) -> None:
     sent = request.headers.get("content-type", "")
+    if sent == "application/json":
+        return
     name = sent.partition(";")[0].strip().lower()
     if name not in _JSON_TYPES and not name.endswith("+json"):
         raise MediaTypeError(f"Content-Type is {describe(sent)}, expected application/json.")

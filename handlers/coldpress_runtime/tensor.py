@@ -80,6 +80,7 @@ _BYTES = DTYPES["BYTES"]
 _FP32 = DTYPES["FP32"]
 _BY_NUMPY = {dtype.numpy: dtype for dtype in DTYPES.values() if dtype.code or dtype.name.startswith("COMPLEX")}
 _INF = float("inf")
+_FEW = 4096  # so many arguments at most in one call
 
 
 def _dtype(name: str) -> DType:
@@ -155,8 +156,8 @@ class Tensor:
                 data = bytes(values)
                 if data and max(data) > 1:
                     raise ValueError("found a number over 1, expected true or false for BOOL")
-            elif code == "e":
-                data = struct.pack(f"<{len(values)}e", *values)
+            elif code == "e" or (code == "f" and len(values) < _FEW):
+                data = struct.pack(f"<{len(values)}{code}", *values)
             elif code:
                 from array import array  # noqa: PLC0415  (it drags collections in, 2 ms that a start need not pay)
 

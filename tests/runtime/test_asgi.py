@@ -16,7 +16,8 @@ import pytest
 import uvicorn
 
 import coldpress_runtime
-from coldpress_runtime.asgi import decode, make_app
+from coldpress_runtime.asgi import make_app
+from coldpress_runtime.asgi_messages import decode
 from coldpress_runtime.errors import ColdpressError, ManifestError
 from coldpress_runtime.http import Request, Response
 from coldpress_runtime.offload import Offload
@@ -303,13 +304,23 @@ def postprocess(outputs):
     assert found.headers["content-type"] == "text/plain"
 
 
-def test_answers_are_logged_with_the_callers_id_and_probes_are_not(bundle, capfd):
+def _logged(bundle, capfd, *paths):
     with served(make_app(bundle)) as port:
-        call(port, "GET", "/v2/health/ready")
-        call(port, "POST", "/predict", _BODY, {"X-Request-Id": "abc"})
-    (line,) = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
-    assert (line["request_id"], line["path"], line["status"], line["cold_start"]) == ("abc", "/predict", 200, True)
-    assert "import_ms" in line["init"]
+        for path in ("/v2/health/ready", *paths):
+            call(port, "POST" if path == "/predict" else "GET", path, _BODY, {"X-Request-Id": "abc"})
+    return [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
+
+
+def test_the_first_answer_and_those_that_went_wrong_are_logged_with_the_callers_id(bundle, capfd):
+    first, wrong = _logged(bundle, capfd, "/predict", "/predict", "/nope", "/predict")
+    assert (first["request_id"], first["path"], first["status"], first["cold_start"]) == ("abc", "/predict", 200, True)
+    assert "import_ms" in first["init"]
+    assert (wrong["path"], wrong["status"], wrong["cold_start"]) == ("/nope", 404, False)
+
+
+def test_every_answer_is_logged_where_that_is_asked_for(bundle, capfd, monkeypatch):
+    monkeypatch.setenv("COLDPRESS_LOG_ANSWERS", "1")
+    assert len(_logged(bundle, capfd, "/predict", "/predict", "/nope")) == 4
 
 
 class _Service:
