@@ -30,7 +30,7 @@ OWN = {
     "gcp": {"cloud_functions"},
     "azure": {"azure_functions"},
     "alibaba": {"alibaba_fc", "events"},
-    "container": {"asgi", "offload"},
+    "container": {"asgi", "asgi_messages", "offload"},
 }
 STANDARD = {"__future__", "binascii", "ctypes", "struct"}
 # Cloud Run's server imports the function and forks: the child opens the bundle.
