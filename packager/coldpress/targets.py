@@ -52,7 +52,7 @@ class Target:
 
     def has_own(self, setting: str) -> bool:
         """Tell whether ``[targets.<name>]`` takes ``setting``."""
-        from coldpress.config import TargetsConfig  # noqa: PLC0415  (it is not needed to know a bundle)
+        from coldpress.target_config import TargetsConfig  # noqa: PLC0415  (it is not needed to know a bundle)
 
         return setting in vars(getattr(TargetsConfig(), self.name))
 

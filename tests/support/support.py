@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from benchmarks.targets.report import summary
-from coldpress.config import FunctionConfig, TargetsConfig
+from coldpress.config import FunctionConfig
 from coldpress.fit.limits import provider
+from coldpress.target_config import TargetsConfig
 from coldpress.targets import TARGETS
 from tests.e2e.contract.exceptions import EXCEPTIONS
 from tests.e2e.contract.requests import REQUESTS, Ask
