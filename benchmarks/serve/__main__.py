@@ -1,4 +1,4 @@
-"""`python -m benchmarks.serve [--quick] [--models a,b] [--out FILE]`."""
+"""`python -m benchmarks.serve [--quick] [--models a,b] [--python PATH] [--out FILE]`."""
 
 import argparse
 import json
@@ -21,13 +21,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serve", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="2 starts and 1 round of 1 s")
     parser.add_argument("--models", default="digits,magika", help=f"comma-separated, of {', '.join(CASES)}")
+    parser.add_argument("--python", type=Path, help="the interpreter of every server (default: see arms.interpreter)")
     parser.add_argument("--out", type=Path, help="write the JSON here, and leave results.* and the README alone")
     args = parser.parse_args()
     names = args.models.split(",")
     if unknown := [name for name in names if name not in CASES or CASES[name]().binary]:
         parser.error(f"{unknown[0]!r} is no model with a JSON request; try digits or magika")
     try:
-        document = run(names, 2, 1, 1.0) if args.quick else run(names, 11, 5, 4.0)
+        document = run(names, *((2, 1, 1.0) if args.quick else (11, 5, 4.0)), args.python)
     except PackError as error:
         say(f"benchmarks: {error}")
         return 1

@@ -93,6 +93,6 @@ def _conditions(document: Mapping[str, Any]) -> Iterator[str]:
         f"Measured {document['date']} on {machine['cpu']}, {machine['cores']} cores; CPython {document['python']}, "
         f"ONNX Runtime {document['engine']}, one thread, one worker. Medians over {rounds['cold']} starts and "
         f"{rounds['warm']} rounds of {rounds['seconds']:g} s, the servers in turn; callers on the same machine, page "
-        "cache warm, requests over kept connections. Every server's answer is compared with the plain binding's. "
-        "coldpress writes a line of log an answer, the others write none."
+        "cache warm, requests over kept connections. Every server's answer is compared with the plain binding's; "
+        "none writes a line of log for it."
     )

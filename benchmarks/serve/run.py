@@ -29,9 +29,11 @@ CLIENTS = 16
 _START_S = 60.0
 
 
-def run(names: Sequence[str], cold_rounds: int, warm_rounds: int, seconds: float) -> dict[str, Any]:
-    """Measure the models ``names`` and return the document that becomes results.json."""
-    python, minor = interpreter()
+def run(
+    names: Sequence[str], cold_rounds: int, warm_rounds: int, seconds: float, python: Path | None = None
+) -> dict[str, Any]:
+    """Measure the models ``names`` under ``python`` and return the document that becomes results.json."""
+    python, minor = interpreter(python)
     document: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": machine(),
@@ -136,6 +138,7 @@ def _cold(case: Case, server: Server) -> dict[str, float]:
         _check(case, server, content)
         figures = {"cold_ms": took}
         if server.name == "coldpress":
+            first_answer(running.port, "/predict", case.request.body, _START_S)  # by now the first one's line is there
             figures["opening_ms"] = init_ms(running.log())
         return figures
 
