@@ -155,7 +155,7 @@ def _headers(scope: Scope) -> dict[str, str]:
     for raw, value in scope["headers"]:
         if raw not in _NOT_FORWARDED:
             name, text = raw.decode("latin-1"), value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {text}" if name in headers else text
+            headers[name] = f"{headers[name]},{text}" if name in headers else text
     return headers
 
 

@@ -16,13 +16,13 @@ class Difference:
         why: what the provider does.
         status: of the answer; None: the service's.
         says: what the body holds; None: it is the service's.
-        headers: those that are not the service's, with what they are.
+        headers: those that are not the service's, with what they are; None: not there.
     """
 
     why: str
     status: int | None = None
     says: bytes | None = None
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str | None] | None = None
 
     def check(self, reply: Reply, wanted: Reply) -> None:
         """Demand that the answer differs so, and in nothing else."""
@@ -43,6 +43,13 @@ _TYPED = Difference(
 )
 _ESCAPES = "Azure's host writes a path's escapes anew"
 
+_UNKNOWN = Difference(
+    "httptools knows the methods that there are",
+    400,
+    b"Invalid HTTP request",
+    {"content-type": "text/plain; charset=utf-8", "allow": None},
+)
+
 EXCEPTIONS: Mapping[tuple[str, str], Difference] = {
     ("aws-rest", "two slashes"): Difference(
         "a REST API's {proxy+} holds a path without the slashes that it starts with", says=b'\\"/v2//health//live\\"'
@@ -60,11 +67,10 @@ EXCEPTIONS: Mapping[tuple[str, str], Difference] = {
         "gunicorn takes 8,190 bytes of a header", 431, b"Request Header Fields Too Large", _HTML
     ),
     ("gcp", "a content type twice"): Difference("gunicorn refuses it", 400, b"CONTENT-TYPE", _HTML),
-    ("container", "BREW of predict"): Difference(
-        "httptools knows the methods that there are",
-        400,
-        b"Invalid HTTP request",
-        {"content-type": "text/plain; charset=utf-8", "allow": None},
+    ("container", "BREW of predict"): _UNKNOWN,
+    ("serve", "BREW of predict"): _UNKNOWN,
+    ("serve", "the root"): Difference(
+        "the page to try the model is there", 200, b"<!doctype html>", {"content-type": "text/html; charset=utf-8"}
     ),
     ("azure", "an escape that is none"): Difference(_ESCAPES, says=b"/v2/%25zz"),
     ("azure", "escaped bytes that are no text"): Difference(_ESCAPES, says=b"/v2/%FF%FE"),

@@ -18,6 +18,7 @@ from tests.e2e.contract.exceptions import EXCEPTIONS
 from tests.e2e.contract.requests import LIMITS, NAME, REQUESTS, SECTIONS, VERSION, exact
 from tests.e2e.contract.ways import WAYS
 from tests.support.functions import PYTHON, needs, write_function
+from tests.support.serving import serve
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="providers run functions on Linux")
 
@@ -68,6 +69,14 @@ def started(tmp_path_factory):
         each.close()
 
 
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    """Where ``coldpress serve`` answers for AWS's function, without hooks and with them."""
+    roots = [_write(tmp_path_factory.mktemp("served") / "function", "aws", hooked) for hooked in (False, True)]
+    with serve(roots[0]) as plain, serve(roots[1]) as hooked:
+        yield {False: plain.address, True: hooked.address}
+
+
 def _write(root, target, hooked):
     return write_function(
         root, target, "mlp", _HOOKS if hooked else None, name=NAME, version=VERSION, limits=dict(LIMITS)
@@ -79,9 +88,14 @@ def _base64(content):
 
 
 def _send(function, ask, door):
-    if not (ask.repeats and isinstance(function, ServerProcess)):
-        return function.call(exact(ask), door).reply
-    connection = http.client.HTTPConnection("127.0.0.1", function.port, timeout=30)
+    if ask.repeats and isinstance(function, ServerProcess):
+        return _exchange(f"127.0.0.1:{function.port}", ask)
+    return function.call(exact(ask), door).reply
+
+
+def _exchange(address, ask):
+    """Send a request over a connection of its own, its headers as they are."""
+    connection = http.client.HTTPConnection(address, timeout=30)
     try:
         connection.putrequest(ask.method, ask.path, skip_accept_encoding=True)
         for name, value in (*ask.headers, ("Content-Length", str(len(ask.body)))):
@@ -99,19 +113,33 @@ def _told(reply, names):
     return reply.status, body, {name: reply.headers.get(name) for name in sorted(names)}
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-@pytest.mark.parametrize("way", _in_groups(WAYS))
-def test_every_target_answers_like_the_service_alone(started, expected, way, section):
+def _differences(way, asks, answer, expected):
+    """Ask, hold exceptions against what they say, and return the answers that are not the service's."""
     different = {}
-    for ask in SECTIONS[section]:
-        reply, wanted = _send(started(way.target, ask.hooked), ask, way.door), expected[ask.name]
+    for ask in asks:
+        reply, wanted = answer(ask), expected[ask.name]
         names = {*_MATTER, *wanted.headers}
         if (known := EXCEPTIONS.get((str(way), ask.name))) is not None:
             assert _told(reply, names) != _told(wanted, names), f"no exception any more: {ask.name}"
             known.check(reply, wanted)
         elif _told(reply, names) != _told(wanted, names):
             different[ask.name] = {"answer": _told(reply, names), "of the service": _told(wanted, names)}
-    assert different == {}
+    return different
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("way", _in_groups(WAYS))
+def test_every_target_answers_like_the_service_alone(started, expected, way, section):
+    def answer(ask):
+        return _send(started(way.target, ask.hooked), ask, way.door)
+
+    assert _differences(way, SECTIONS[section], answer, expected) == {}
+
+
+@pytest.mark.xdist_group("contract-serve")
+@pytest.mark.parametrize("section", SECTIONS)
+def test_serve_answers_like_the_function_that_it_starts(served, expected, section):
+    assert _differences("serve", SECTIONS[section], lambda ask: _exchange(served[ask.hooked], ask), expected) == {}
 
 
 @pytest.mark.parametrize("way", _in_groups(way for way in WAYS if way.target in {"gcp", "container"}))
@@ -142,4 +170,4 @@ def test_the_table_holds_good_and_bad_requests_of_every_status(expected):
 
 def test_every_exception_is_of_a_request_and_a_way_that_there_are():
     assert {name for _, name in EXCEPTIONS} <= set(REQUESTS)
-    assert {way for way, _ in EXCEPTIONS} <= {str(way) for way in WAYS}
+    assert {way for way, _ in EXCEPTIONS} <= {*map(str, WAYS), "serve"}
