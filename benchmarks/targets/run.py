@@ -1,4 +1,4 @@
-"""Measure every target: a round starts each function and its provider's empty one, in turn."""
+"""Measure every target: a round starts each function and its provider's empty one, now this one first and now that."""
 
 import json
 import shutil
@@ -83,9 +83,10 @@ def _starts(built: Sequence[_Built], request: HttpRequest, rounds: int) -> dict[
     for number in track(range(rounds + 1), f"{rounds} rounds of {len(built)} targets", rounds + 1):
         for place in range(len(built)):
             each = built[(place + number) % len(built)]  # nobody always follows the same neighbour
-            pair = [sample(folder, request, python=each.python) for folder in (each.empty, each.folder)]
+            order = (each.empty, each.folder) if number % 2 else (each.folder, each.empty)
+            pair = {folder: sample(folder, request, python=each.python) for folder in order}
             if number:
-                samples[each.target].append((pair[0], pair[1]))
+                samples[each.target].append((pair[each.empty], pair[each.folder]))
     return {target: _of_starts(pairs) for target, pairs in samples.items()}
 
 
