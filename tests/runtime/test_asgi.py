@@ -335,27 +335,35 @@ class _Service:
         until = thread_time() + float(request.query or 0) / 1e3
         while thread_time() < until:
             pass
-        return Response(200, {}, threading.current_thread().name.encode())
+        response = Response(200, {}, threading.current_thread().name.encode())
+        response.timings.run_ms = float(request.query or 0)
+        return response
 
 
-def _threads(offload, *requests):
+def _threads(*requests):
+    """Where each answer was made: on the ``loop`` or on a ``thread``."""
+    offload = Offload(_Service())
+
     async def run():
         return [(await offload.answer(Request("POST", "/", body=body, query=ms))).body for body, ms in requests]
 
-    return asyncio.run(run())
+    return ["thread" if name.startswith(b"answer") else "loop" for name in asyncio.run(run())]
 
 
-def test_quick_answers_are_made_on_the_event_loop_and_long_ones_on_a_thread():
-    main, *others = _threads(Offload(_Service()), (b"", ""), (b" " * 65536, ""), (b"", "5"), (b"", ""))
-    assert main == threading.current_thread().name.encode()
-    assert others[0].startswith(b"answer")  # a large body
-    assert others[1] == main  # the first that takes long
-    assert others[2].startswith(b"answer")  # from then on
+_QUICK, _SLOW, _LARGE = (b"", ""), (b"", "5"), (b" " * 65536, "")
+
+
+def test_quick_answers_are_made_on_the_event_loop_and_large_bodies_read_on_a_thread():
+    assert _threads(_QUICK, _LARGE, _QUICK) == ["loop", "thread", "loop"]
+
+
+def test_a_model_that_is_slow_twice_moves_to_a_thread():
+    assert _threads(_QUICK, _SLOW, _QUICK, _SLOW, _SLOW, _SLOW) == ["loop"] * 5 + ["thread"]
 
 
 def test_a_model_that_has_become_quick_comes_back_to_the_event_loop():
-    *_, last = _threads(Offload(_Service()), (b"", "5"), *[(b"", "")] * 40)
-    assert last == threading.current_thread().name.encode()
+    *_, last = _threads(_SLOW, _SLOW, *[_QUICK] * 40)
+    assert last == "loop"
 
 
 def test_starting_loads_the_standard_library_alone_and_no_event_loop():
