@@ -183,7 +183,7 @@ _CASES = (
             0.02,
             max_mb=3.2,
             options=("--max-bytes", "3.2MB"),
-            time_limit_s=240,
+            time_limit_s=480,  # each candidate reads 200 lines, twice
         ),
     ),
     _case(
