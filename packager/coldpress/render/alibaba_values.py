@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from coldpress.errors import TemplateError
 from coldpress.fit.tiers import tier
 from coldpress.render.jwks import public_key
 from coldpress.render.template import slug
+from coldpress.render.values import Uploads, between, one_of
 
 __all__ = ["AUTHS", "DISKS_MB", "REGIONS", "AlibabaValues"]
 
@@ -33,7 +33,7 @@ _NAME_CHARACTERS = 48
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlibabaValues:
+class AlibabaValues(Uploads):
     """What one deployment on Function Compute needs to know, checked when it is made.
 
     Attributes:
@@ -80,22 +80,22 @@ class AlibabaValues:
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
-        _one_of("auth", self.auth, AUTHS)
-        _one_of("disk_mb", self.disk_mb, DISKS_MB)
+        one_of("auth", self.auth, AUTHS)
+        one_of("disk_mb", self.disk_mb, DISKS_MB)
         if self.python != _PYTHON:
             raise TemplateError(f"python is {self.python!r}; Function Compute's newest is {_PYTHON}: set that")
         if self.region not in REGIONS:
             near = difflib.get_close_matches(self.region, REGIONS, 1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(REGIONS)}"
             raise TemplateError(f"region is {self.region!r}, where Function Compute has no Python {_PYTHON}: {hint}")
-        _between("memory_mb", self.memory_mb, 128, 32_768)
+        between("memory_mb", self.memory_mb, 128, 32_768)
         if self.memory_mb % 64:
             raise TemplateError(f"memory_mb is {self.memory_mb}; Function Compute sells steps of 64 MB: round it")
-        _between("timeout_s", self.timeout_s, 1, 86_400)
-        _between("canary_percent", self.canary_percent, 0, 99)
-        _between("minimum_instances", self.minimum_instances, 0, 10_000)
+        between("timeout_s", self.timeout_s, 1, 86_400)
+        between("canary_percent", self.canary_percent, 0, 99)
+        between("minimum_instances", self.minimum_instances, 0, 10_000)
         if self.reserved_concurrency is not None:
-            _between("reserved_concurrency", self.reserved_concurrency, 1, 100_000)
+            between("reserved_concurrency", self.reserved_concurrency, 1, 100_000)
         low, high = self._cpu_range()
         if not low <= self.vcpus <= high or self.vcpus != round(self.vcpus * 20) / 20:
             raise TemplateError(
@@ -140,23 +140,3 @@ class AlibabaValues:
     def function(self) -> str:
         """The function's name, which its roles share."""
         return f"coldpress-{slug(self.name.lower(), _NAME_CHARACTERS)}"
-
-    @property
-    def input_prefix(self) -> str:
-        """What the names of uploads that are scored begin with."""
-        return self.environment.get("COLDPRESS_INPUT_PREFIX", "uploads/")
-
-    @property
-    def output_prefix(self) -> str:
-        """What the names of answers to uploads begin with."""
-        return self.environment.get("COLDPRESS_OUTPUT_PREFIX") or "scores/"
-
-
-def _one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value not in choices:
-        raise TemplateError(f"{name} is {value!r}; expected one of {', '.join(map(str, choices))}")
-
-
-def _between(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise TemplateError(f"{name} is {value}; expected {low} to {high}")

@@ -15,6 +15,7 @@ from coldpress._resources import template_root
 from coldpress.config import Config
 from coldpress.errors import TemplateError
 from coldpress.render.template import Template, quote, slug
+from coldpress.render.values import between, one_of
 
 __all__ = ["AUTHS", "CANARIES", "LOG_RETENTION_DAYS", "AwsValues", "aws_values", "render_aws"]
 
@@ -87,14 +88,14 @@ class AwsValues:
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
-        _one_of("auth", self.auth, AUTHS)
-        _one_of("canary", self.canary, CANARIES)
-        _one_of("architecture", self.architecture, ("x86_64", "arm64"))
-        _one_of("log_retention_days", self.log_retention_days, LOG_RETENTION_DAYS)
-        _between("memory_mb", self.memory_mb, 128, 10_240)
-        _between("timeout_s", self.timeout_s, 1, 900)
+        one_of("auth", self.auth, AUTHS)
+        one_of("canary", self.canary, CANARIES)
+        one_of("architecture", self.architecture, ("x86_64", "arm64"))
+        one_of("log_retention_days", self.log_retention_days, LOG_RETENTION_DAYS)
+        between("memory_mb", self.memory_mb, 128, 10_240)
+        between("timeout_s", self.timeout_s, 1, 900)
         if self.reserved_concurrency is not None:
-            _between("reserved_concurrency", self.reserved_concurrency, 0, 100_000)
+            between("reserved_concurrency", self.reserved_concurrency, 0, 100_000)
         if not re.fullmatch(r"3\.[0-9]+", self.python):
             raise TemplateError(f"python is {self.python!r}; expected a minor version such as '3.13'")
         if self.snapstart and int(self.python[2:]) < 12:
@@ -221,13 +222,3 @@ def _environment(variables: Mapping[str, str]) -> str:
 def _tag(value: str) -> str:
     """Return ``value`` with what AWS allows in a tag: letters, digits, spaces and ``_.:/=+-@``."""
     return re.sub(r"[^\w .:/=+\-@]", "-", value)[:_TAG_CHARACTERS]
-
-
-def _one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        raise TemplateError(f"{name} is {value!r}; expected one of {', '.join(map(str, choices))}")
-
-
-def _between(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise TemplateError(f"{name} is {value}; expected {low} to {high}")

@@ -15,6 +15,7 @@ from coldpress._resources import template_root
 from coldpress.config import Config
 from coldpress.errors import TemplateError
 from coldpress.render.template import Template, slug
+from coldpress.render.values import Uploads, between, one_of
 
 __all__ = ["AUTHS", "LOCATIONS", "MEMORY_MB", "AzureValues", "azure_values", "render_azure"]
 
@@ -42,7 +43,7 @@ _TAG_CHARACTERS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class AzureValues:
+class AzureValues(Uploads):
     """What one deployment on Azure Functions needs to know, checked when it is made.
 
     Attributes:
@@ -83,15 +84,15 @@ class AzureValues:
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
-        _one_of("auth", self.auth, AUTHS)
-        _one_of("memory_mb", self.memory_mb, MEMORY_MB)
-        _one_of("python", self.python, _PYTHONS)
-        _between("timeout_s", self.timeout_s, 1, 230)
-        _between("maximum_instances", self.maximum_instances, 1, 1000)
-        _between("always_ready", self.always_ready, 0, self.maximum_instances)
-        _between("log_retention_days", self.log_retention_days, 30, 730)
+        one_of("auth", self.auth, AUTHS)
+        one_of("memory_mb", self.memory_mb, MEMORY_MB)
+        one_of("python", self.python, _PYTHONS)
+        between("timeout_s", self.timeout_s, 1, 230)
+        between("maximum_instances", self.maximum_instances, 1, 1000)
+        between("always_ready", self.always_ready, 0, self.maximum_instances)
+        between("log_retention_days", self.log_retention_days, 30, 730)
         if self.http_concurrency is not None:
-            _between("http_concurrency", self.http_concurrency, 1, 1000)
+            between("http_concurrency", self.http_concurrency, 1, 1000)
         if self.location not in LOCATIONS:
             near = difflib.get_close_matches(re.sub(r"[^a-z0-9]", "", self.location.lower()), LOCATIONS, 1, 0.8)
             hint = f"did you mean {near[0]}?" if near else "`az functionapp list-flexconsumption-locations` lists them"
@@ -117,16 +118,6 @@ class AzureValues:
                 raise TemplateError(
                     f"{name!r} cannot name a setting of yours: use letters, digits and _, and none of Azure's own names"
                 )
-
-    @property
-    def input_prefix(self) -> str:
-        """What the names of uploads that are scored begin with."""
-        return self.environment.get("COLDPRESS_INPUT_PREFIX", "uploads/")
-
-    @property
-    def output_prefix(self) -> str:
-        """What the names of answers to uploads begin with."""
-        return self.environment.get("COLDPRESS_OUTPUT_PREFIX") or "scores/"
 
 
 def azure_values(config: Config, name: str) -> AzureValues:
@@ -246,13 +237,3 @@ def _text(text: str) -> str:
     r"""Return ``text`` as a Bicep string, in which nothing is interpolated."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
     return "'" + "".join(c if c.isprintable() else f"\\u{{{ord(c):x}}}" for c in escaped) + "'"
-
-
-def _one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        raise TemplateError(f"{name} is {value!r}; expected one of {', '.join(map(str, choices))}")
-
-
-def _between(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise TemplateError(f"{name} is {value}; expected {low} to {high}")

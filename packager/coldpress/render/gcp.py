@@ -17,6 +17,7 @@ from coldpress._resources import template_root
 from coldpress.config import Config
 from coldpress.errors import TemplateError
 from coldpress.render.template import Template, quote, slug
+from coldpress.render.values import Uploads, between, one_of
 
 __all__ = ["AUTHS", "REGIONS", "GcpValues", "gcp_values", "least_cpu", "render_gcp"]
 
@@ -48,7 +49,7 @@ _LABEL_CHARACTERS = 63
 
 
 @dataclass(frozen=True, kw_only=True)
-class GcpValues:
+class GcpValues(Uploads):
     """What one deployment on Cloud Run needs to know, checked when it is made.
 
     Attributes:
@@ -94,14 +95,14 @@ class GcpValues:
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
-        _one_of("auth", self.auth, AUTHS)
-        _one_of("python", self.python, _PYTHONS)
-        _between("memory_mb", self.memory_mb, 128, 32_768)
-        _between("timeout_s", self.timeout_s, 1, 3600)
-        _between("concurrency", self.concurrency, 1, 1000)
-        _between("max_instances", self.max_instances, 1, 1000)
-        _between("min_instances", self.min_instances, 0, self.max_instances)
-        _between("canary_percent", self.canary_percent, 1, 100)
+        one_of("auth", self.auth, AUTHS)
+        one_of("python", self.python, _PYTHONS)
+        between("memory_mb", self.memory_mb, 128, 32_768)
+        between("timeout_s", self.timeout_s, 1, 3600)
+        between("concurrency", self.concurrency, 1, 1000)
+        between("max_instances", self.max_instances, 1, 1000)
+        between("min_instances", self.min_instances, 0, self.max_instances)
+        between("canary_percent", self.canary_percent, 1, 100)
         self._check_cpu()
         if self.region not in REGIONS:
             near = difflib.get_close_matches(self.region.lower(), REGIONS, 1)
@@ -129,22 +130,12 @@ class GcpValues:
     def _check_cpu(self) -> None:
         if self.cpu is None:
             return
-        _one_of("cpu", self.cpu, tuple(_MEMORY_OF_CPU))
+        one_of("cpu", self.cpu, tuple(_MEMORY_OF_CPU))
         low, high = _MEMORY_OF_CPU[self.cpu]
         if not low <= self.memory_mb <= high:
             raise TemplateError(
                 f"cpu is {self.cpu} and memory_mb is {self.memory_mb}; expected {low} to {high} MB with {self.cpu} vCPU"
             )
-
-    @property
-    def input_prefix(self) -> str:
-        """What the names of uploads that are scored begin with."""
-        return self.environment.get("COLDPRESS_INPUT_PREFIX", "uploads/")
-
-    @property
-    def output_prefix(self) -> str:
-        """What the names of answers to uploads begin with."""
-        return self.environment.get("COLDPRESS_OUTPUT_PREFIX") or "scores/"
 
 
 def gcp_values(config: Config, name: str) -> GcpValues:
@@ -294,13 +285,3 @@ def _shell(text: str) -> str:
 def _written(name: str, value: str, form: re.Pattern[str], expected: str) -> None:
     if value and not form.fullmatch(value):
         raise TemplateError(f"{name} is {value!r}; expected {expected}")
-
-
-def _one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        raise TemplateError(f"{name} is {value!r}; expected one of {', '.join(map(str, choices))}")
-
-
-def _between(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise TemplateError(f"{name} is {value}; expected {low} to {high}")

@@ -1,0 +1,43 @@
+"""What the values of several targets' templates have in common: how one is refused, and where uploads lie."""
+
+from collections.abc import Mapping
+
+from coldpress.errors import TemplateError
+
+__all__ = ["Uploads", "between", "one_of"]
+
+
+def one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Refuse a ``value`` that is none of ``choices``.
+
+    Raises:
+        TemplateError: It is not.
+    """
+    if value not in choices:
+        raise TemplateError(f"{name} is {value!r}; expected one of {', '.join(map(str, choices))}")
+
+
+def between(name: str, value: int, low: int, high: int) -> None:
+    """Refuse a ``value`` outside of ``low`` to ``high``, both included.
+
+    Raises:
+        TemplateError: It is.
+    """
+    if not low <= value <= high:
+        raise TemplateError(f"{name} is {value}; expected {low} to {high}")
+
+
+class Uploads:
+    """Where uploads lie and where answers go: names begin so, as the runtime reads it from the same variables."""
+
+    environment: Mapping[str, str]
+
+    @property
+    def input_prefix(self) -> str:
+        """What the names of uploads that are scored begin with."""
+        return self.environment.get("COLDPRESS_INPUT_PREFIX", "uploads/")
+
+    @property
+    def output_prefix(self) -> str:
+        """What the names of answers to uploads begin with."""
+        return self.environment.get("COLDPRESS_OUTPUT_PREFIX") or "scores/"
