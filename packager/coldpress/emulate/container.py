@@ -1,9 +1,14 @@
 """Run a built function as its container does: the command of the Dockerfile, in the function's folder."""
 
+import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
-from coldpress.emulate.process import CLEAN
+from coldpress.bundle.packages import install
+from coldpress.bundle.server import server_wheels
+from coldpress.cache import cache_dir
+from coldpress.emulate.process import CLEAN, target_minor
 from coldpress.emulate.server import ServerProcess, free_port
 from coldpress.render.container import COMMAND
 
@@ -16,9 +21,13 @@ _EMPTY = """async def app(scope, receive, send):
 
 
 class ServerFunction(ServerProcess):
-    """A started function behind the uvicorn that its bundle carries; it sees no other package."""
+    """A started function behind the uvicorn that its bundle carries; it sees no other package.
+
+    Where the function's own Python is missing, the same server compiled for the one there is stands in.
+    """
 
     EMPTY: ClassVar[Mapping[str, str]] = {"server.py": _EMPTY}
+    REPLACED: ClassVar[tuple[str, ...]] = ("httptools",)
 
     def _begin(self, environment: dict[str, str]) -> float:
         port = free_port()
@@ -29,4 +38,14 @@ class ServerFunction(ServerProcess):
             "UVICORN_PORT": str(port),
         }
         _python, *words = COMMAND
+        if target_minor(self.root) not in {None, self.minor}:
+            # Python with -m and uvicorn would each look into the function's folder first.
+            variables["PYTHONPATH"] = f"{self._stand_in()}:{self.root}"
+            words = ["-P", *words, "--app-dir", str(self.scratch / "server")]
         return self._serve([self.python, *words], variables | environment, port)
+
+    def _stand_in(self) -> Path:
+        folder = self.scratch / "server"
+        architecture = "arm64" if platform.machine() == "aarch64" else "x86_64"
+        install(server_wheels(self.minor, architecture, cache_dir("wheels")), folder)
+        return folder

@@ -15,7 +15,7 @@ import threading
 import time
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -88,8 +88,13 @@ def target_minor(folder: Path) -> str | None:
     return None
 
 
-def choose_interpreter(root: Path, python: str | Path | None) -> tuple[Path, str]:
+def choose_interpreter(root: Path, python: str | Path | None, replaced: Collection[str] = ()) -> tuple[Path, str]:
     """Choose the interpreter for the function in ``root``; return it with its minor version.
+
+    Args:
+        root: the function, unpacked.
+        python: the interpreter to take; None: one of the function's own minor version, else the one that runs this.
+        replaced: packages of the function that whoever starts it brings for the interpreter.
 
     Raises:
         EmulateError: the function holds modules that were compiled for another Python than the one there is.
@@ -97,9 +102,11 @@ def choose_interpreter(root: Path, python: str | Path | None) -> tuple[Path, str
     target = target_minor(root)
     chosen = Path(python).absolute() if python is not None else _find(target)
     minor = python_minor(chosen)
-    if target and minor != target and (compiled := next(root.glob("**/*.cpython-3*.so"), None)) is not None:
+    compiled = (path.relative_to(root) for path in root.glob("**/*.cpython-3*.so"))
+    bound = next((path for path in compiled if path.parts[0] not in replaced), None)
+    if target and minor != target and bound is not None:
         raise EmulateError(
-            f"The function holds modules compiled for Python {target} ({compiled.relative_to(root)}), and the "
+            f"The function holds modules compiled for Python {target} ({bound}), and the "
             f"interpreter here is {minor}; install Python {target}, or build the function for {minor}."
         )
     return chosen, minor
@@ -126,6 +133,7 @@ class FunctionProcess(ABC):
 
     Attributes:
         EMPTY: the files, by name, of a function that does nothing, for the same start: what the provider costs alone.
+        REPLACED: packages of the function that the subclass brings by itself for another Python.
         root: the unpacked function.
         scratch: a folder of this process's own, gone when it is closed.
         init_ms: from the start of the process to its being ready for work, in milliseconds.
@@ -136,6 +144,7 @@ class FunctionProcess(ABC):
     """
 
     EMPTY: ClassVar[Mapping[str, str]]
+    REPLACED: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -157,7 +166,7 @@ class FunctionProcess(ABC):
                 unpack(source, self.root)
             else:
                 self.root = source.resolve()
-            self.python, self.minor = choose_interpreter(self.root, python)
+            self.python, self.minor = choose_interpreter(self.root, python, self.REPLACED)
             self.init_ms = self._begin(dict(environment or {}))
         except BaseException:
             self.close()

@@ -144,7 +144,7 @@ def test_it_knows_no_events(bundle):
         function.call(HttpRequest("GET", "/v2"), "alb")
 
 
-@pytest.mark.parametrize(("python", "architecture"), [("3.11", "x86_64"), ("3.13", "riscv64")])
+@pytest.mark.parametrize(("python", "architecture"), [("3.10", "x86_64"), ("3.13", "riscv64")])
 def test_a_target_that_the_server_is_not_pinned_for_is_refused(python, architecture, tmp_path):
     with pytest.raises(ResolveError, match=f"python is {python} on {architecture}"):
         server_wheels(python, architecture, tmp_path)
