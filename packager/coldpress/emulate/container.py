@@ -8,7 +8,7 @@ from typing import ClassVar
 from coldpress.bundle.packages import install
 from coldpress.bundle.server import server_wheels
 from coldpress.cache import cache_dir
-from coldpress.emulate.process import CLEAN, target_minor
+from coldpress.emulate.process import CLEAN
 from coldpress.emulate.server import ServerProcess, free_port
 from coldpress.render.container import COMMAND
 
@@ -38,11 +38,16 @@ class ServerFunction(ServerProcess):
             "UVICORN_PORT": str(port),
         }
         _python, *words = COMMAND
-        if target_minor(self.root) not in {None, self.minor}:
+        if not self._server_runs():
             # Python with -m and uvicorn would each look into the function's folder first.
             variables["PYTHONPATH"] = f"{self._stand_in()}:{self.root}"
             words = ["-P", *words, "--app-dir", str(self.scratch / "server")]
         return self._serve([self.python, *words], variables | environment, port)
+
+    def _server_runs(self) -> bool:
+        """Tell whether the server in the function was compiled for the interpreter there is."""
+        compiled = [path.name for path in (self.root / "httptools" / "parser").glob("*.so")]
+        return not compiled or any(f".cpython-{self.minor.replace('.', '')}-" in name for name in compiled)
 
     def _stand_in(self) -> Path:
         folder = self.scratch / "server"
