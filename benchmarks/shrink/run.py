@@ -1,6 +1,5 @@
 """Run the benchmark: every model through `coldpress shrink` and every other tool, then all files through one judge."""
 
-import platform
 import shutil
 import tempfile
 import time
@@ -19,6 +18,7 @@ from coldpress.bundle.wheels import engine_library
 from coldpress.cache import cache_dir
 from coldpress.console import say
 from coldpress.errors import ModelError
+from coldpress.machine import own_architecture
 from coldpress.reference import Reference
 
 __all__ = ["run"]
@@ -26,8 +26,7 @@ __all__ = ["run"]
 
 def run(names: Sequence[str], peers: Sequence[str]) -> dict[str, Any]:
     """Measure the models ``names`` and return the document that becomes results.json."""
-    architecture = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    library = engine_library("3.13", architecture, cache_dir("wheels")).path
+    library = engine_library("3.13", own_architecture(), cache_dir("wheels")).path
     started = time.perf_counter()
     document: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from coldpress.bundle.imports import import_error, last_words, restorable, top_l
 from coldpress.bundle.tree import Tree, TreePlan, finish_tree
 from coldpress.errors import VerifyError
 from coldpress.forms.trial import Opening, try_model
+from coldpress.machine import own_architecture
 
 __all__ = ["Bundle"]
 
@@ -147,7 +147,7 @@ def _machine_of(library: Path) -> str:
 
 
 def _runs_here(library: Path) -> bool:
-    machine = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    machine = own_architecture()
     return sys.platform == "linux" and _machine_of(library) == machine
 
 

@@ -1,6 +1,5 @@
 """Run a built function as its container does: the command of the Dockerfile, in the function's folder."""
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -10,6 +9,7 @@ from coldpress.bundle.server import server_wheels
 from coldpress.cache import cache_dir
 from coldpress.emulate.process import CLEAN
 from coldpress.emulate.server import ServerProcess, free_port
+from coldpress.machine import own_architecture
 from coldpress.render.container import COMMAND
 
 __all__ = ["ServerFunction"]
@@ -40,8 +40,9 @@ class ServerFunction(ServerProcess):
         _python, *words = COMMAND
         if not self._server_runs():
             # Python with -m and uvicorn would each look into the function's folder first.
-            variables["PYTHONPATH"] = f"{self._stand_in()}:{self.root}"
-            words = ["-P", *words, "--app-dir", str(self.scratch / "server")]
+            server = self._stand_in()
+            variables["PYTHONPATH"] = f"{server}:{self.root}"
+            words = ["-P", *words, "--app-dir", str(server)]
         return self._serve([self.python, *words], variables | environment, port)
 
     def _server_runs(self) -> bool:
@@ -51,6 +52,5 @@ class ServerFunction(ServerProcess):
 
     def _stand_in(self) -> Path:
         folder = self.scratch / "server"
-        architecture = "arm64" if platform.machine() == "aarch64" else "x86_64"
-        install(server_wheels(self.minor, architecture, cache_dir("wheels")), folder)
+        install(server_wheels(self.minor, own_architecture(), cache_dir("wheels")), folder)
         return folder

@@ -1,6 +1,5 @@
 """What is to be compared: a bundle, measured under its provider's own runtime, or a model that is no bundle yet."""
 
-import platform
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from coldpress.errors import FitError
 from coldpress.fit.compare import Subject
 from coldpress.fit.cost import Load
 from coldpress.fit.sizes import Entry, Sizes, kind_of, measure_sizes
+from coldpress.machine import own_architecture
 from coldpress.measure import sample
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _read_build(build: Path, body: Path | None) -> Subject:
 def _architecture(build: Path, manifest: "Manifest") -> str:
     """Tell what a bundle's engine is for, by its hash, and refuse what cannot be started here."""
     known = {pin["sha256"]: name for name, pin in engine_pins().items() if isinstance(pin, dict) and "sha256" in pin}
-    here = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    here = own_architecture()
     architecture = known.get(manifest.engine.sha256, here)
     if architecture != here:
         raise FitError(

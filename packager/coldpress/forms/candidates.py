@@ -1,7 +1,6 @@
 """The forms in which one model can ship, built as files that are the same every time."""
 
 import os
-import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from coldpress.forms.settle import graphs_of, settle
 from coldpress.forms.trial import Opening, try_model
 from coldpress.forms.unplanned import hide_shapes
 from coldpress.forms.weights_apart import WEIGHTS, put_apart
+from coldpress.machine import own_architecture
 from coldpress.model.files import model_files, read_model, write_model
 from coldpress.model.packed import to_bytes
 from coldpress_runtime.warmup import read_cpu_flags
@@ -73,7 +73,7 @@ class Form:
 
 def host_runs(architecture: str) -> bool:
     """Whether this machine runs the library of that architecture: Linux on the same kind of CPU."""
-    machine = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    machine = own_architecture()
     return sys.platform == "linux" and machine == architecture
 
 
