@@ -1,17 +1,18 @@
 """Starts a function as Function Compute's built-in Python runtime does, and hands it events one after the other.
 
-Run as ``python -I -S -B _alibaba_runtime.py TASK_ROOT PORT``, with the handler's name in FC_FUNCTION_HANDLER: the code
+Run as ``python -I -S -B _alibaba_runtime.py TASK_ROOT LINE``, with the handler's name in FC_FUNCTION_HANDLER: the code
 package first on the path, nothing else. The module is loaded once, then the instance's initializer is called when
 FC_INITIALIZER_HANDLER names one, then the handler for each event, with the event's bytes and an ``FCContext`` of the
 fields that Alibaba documents for Python 3.12: no credentials among them, those are in the environment.
 
-Whoever started this listens on PORT. A message is its length (4 bytes, big-endian) and its bytes: to here, the request
-id and then the event; from here, ``{"error": ...}`` or ``{}`` and then, when there is no error, the payload.
+LINE is the number of a socket that whoever started this left open. A message is its length (4 bytes, big-endian) and
+its bytes: to here, the request id and then the event; from here, ``{"error": ...}`` or ``{}`` and then, when there is no
+error, the payload.
 """
 
 import sys
 
-task_root, port = sys.argv[1:]
+task_root, number = sys.argv[1:]
 sys.path.insert(0, task_root)
 
 # ruff: noqa: E402
@@ -103,8 +104,7 @@ def main() -> None:
         ready = b"{}"
     except Exception as error:  # noqa: BLE001 - whatever the function's own code raises
         handler, ready = None, failure(error)
-    line = socket.create_connection(("127.0.0.1", int(port)))
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    line = socket.socket(fileno=int(number))
     reader, writer = line.makefile("rb"), line.makefile("wb")
     send(writer, ready)
     while handler is not None:

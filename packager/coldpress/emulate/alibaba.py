@@ -4,7 +4,6 @@ Alibaba Cloud's runtime is in no package registry, only in container images, so 
 ``_alibaba_runtime.py`` starts the function, and events and replies are those of an HTTP trigger.
 """
 
-import contextlib
 import json
 import socket
 import threading
@@ -54,7 +53,6 @@ class ComputeFunction(FunctionProcess):
         self, build: str | Path, *, handler: str = "index.handler", initializer: str = "", **options: Any
     ) -> None:
         self._handler, self._initializer = handler, initializer
-        self._door: socket.socket | None = None
         self._line: socket.socket | None = None
         self._gone = threading.Event()
         self._why: str | None = None
@@ -62,15 +60,15 @@ class ComputeFunction(FunctionProcess):
         super().__init__(build, **options)
 
     def _begin(self, environment: dict[str, str]) -> float:
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self._door.settimeout(self.init_timeout_s)
-        command = [self.python, "-I", "-S", "-B", _RUNTIME, self.root, str(self._door.getsockname()[1])]
-        started = self._spawn(command, CLEAN | self._variables() | environment)
+        line, theirs = socket.socketpair()  # not a port: nobody else can be at its other end
+        self._line = line
+        line.settimeout(self.init_timeout_s)
+        command = [self.python, "-I", "-S", "-B", _RUNTIME, self.root, str(theirs.fileno())]
+        with theirs:  # once the process has its own, its end is what closes the line
+            started = self._spawn(command, CLEAN | self._variables() | environment, pass_fds=(theirs.fileno(),))
+        self._reader = line.makefile("rb")
         try:
-            line = self._line = self._door.accept()[0]
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            reader = self._reader = line.makefile("rb")
-            ready = json.loads(_receive(reader))
+            ready = json.loads(_receive(self._reader))
         except TimeoutError:
             raise EmulateError(f"The function was not ready after {self.init_timeout_s:g} s of starting.") from None
         except OSError:
@@ -100,9 +98,6 @@ class ComputeFunction(FunctionProcess):
     def _ended(self, why: str) -> None:
         self._why = why
         self._gone.set()
-        if (door := self._door) is not None:
-            with contextlib.suppress(OSError):
-                door.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for the process to call
 
     def _last_words(self) -> str:
         self._gone.wait(_LAST_WORDS_S)
@@ -152,9 +147,8 @@ class ComputeFunction(FunctionProcess):
     def close(self) -> None:
         """End the process and everything it started; forget its files."""
         super().close()
-        for each in (self._line, self._door):
-            if each is not None:
-                each.close()
+        if self._line is not None:
+            self._line.close()
 
 
 def _message(content: bytes) -> bytes:

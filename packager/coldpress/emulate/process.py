@@ -180,7 +180,9 @@ class FunctionProcess(ABC):
             environment: what the caller wants set beside the provider's own variables.
         """
 
-    def _spawn(self, command: Sequence[object], variables: Mapping[str, str]) -> float:
+    def _spawn(
+        self, command: Sequence[object], variables: Mapping[str, str], *, pass_fds: tuple[int, ...] = ()
+    ) -> float:
         """Start ``command`` in the function's folder with these variables alone; return when, by ``perf_counter``."""
         with (self.scratch / "log").open("wb") as log:
             started = time.perf_counter()
@@ -191,6 +193,7 @@ class FunctionProcess(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
                 start_new_session=True,
             )
         threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()

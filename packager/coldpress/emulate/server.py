@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import random
 import socket
 import threading
 import time
@@ -20,10 +21,16 @@ _POLL_S = 0.001  # between two looks whether the server listens: what a measured
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback interface that nobody listens on, for a process that is about to.
+
+    It lies below those that systems give out by themselves (Linux: from 32768; macOS: from 49152): until the process
+    listens, none of them comes to another server, nor to a connection, which could then meet itself.
+    """
+    while True:
+        port = random.randrange(20_000, 32_768)  # noqa: S311 - a place, not a secret
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((_HOST, port))
+            return port
 
 
 class ServerProcess(FunctionProcess):

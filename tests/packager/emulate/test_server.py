@@ -65,6 +65,11 @@ def plain(tmp_path):
         each.close()
 
 
+def test_a_free_port_is_not_one_that_the_system_gives_to_others():
+    lowest = 32_768  # of Linux's own, unless told otherwise; other systems begin above it
+    assert all(free_port() < lowest for _ in range(100))
+
+
 def test_a_request_goes_out_as_it_is_and_the_reply_comes_back_whole(plain):
     function = plain()
     call = function.call(HttpRequest("POST", "/none", body=b"\x00\xff"))

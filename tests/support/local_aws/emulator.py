@@ -4,7 +4,6 @@ import contextlib
 import os
 import platform
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,6 +13,7 @@ from typing import Self
 
 import coldpress.emulate
 from coldpress.emulate.clients import client
+from coldpress.emulate.server import free_port
 from tests.support.local_aws import tool
 
 __all__ = ["InterfaceEmulator"]
@@ -28,14 +28,6 @@ def _binary() -> Path:
     return rapid / f"aws-lambda-rie-{machine}"
 
 
-def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in held]
-    for server in held:
-        server.close()
-    return ports
-
-
 class InterfaceEmulator:
     """The function in ``folder`` behind the emulator, on the loopback interface. Use as a context manager.
 
@@ -46,7 +38,7 @@ class InterfaceEmulator:
     """
 
     def __init__(self, folder: Path, python: Path, scratch: Path) -> None:
-        door, api = _free_ports(2)
+        door, api = free_port(), free_port()
         self._address = f"http://127.0.0.1:{door}{_INVOKE}"
         self._log = scratch / "emulator.log"
         with self._log.open("wb") as log:
