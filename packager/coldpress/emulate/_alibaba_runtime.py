@@ -6,8 +6,7 @@ FC_INITIALIZER_HANDLER names one, then the handler for each event, with the even
 fields that Alibaba documents for Python 3.12: no credentials among them, those are in the environment.
 
 LINE is the number of a socket that whoever started this left open. A message is its length (4 bytes, big-endian) and
-its bytes: to here, the request id and then the event; from here, ``{"error": ...}`` or ``{}`` and then, unless that is one,
-the payload.
+its bytes: to here, the request id and then the event; from here, ``{"error": ...}``, or ``{}`` and then the payload.
 """
 
 import sys
