@@ -131,7 +131,7 @@ def test_a_model_with_a_name_beyond_ascii_is_found_by_its_escapes(start, request
         ({"content-type": "application/json; charset=utf-8"}, _BODY, 200),
         ({"CONTENT-TYPE": "image/png"}, _BODY, 415),
         ({"content-type": ""}, _BODY, 200),
-        ({"content-encoding": "gzip"}, gzip.compress(_BODY), 200),
+        ({"content-encoding": "gzip"}, gzip.compress(_BODY, mtime=0), 200),
         ({"content-encoding": "gzip"}, _BODY, 400),
         ({"content-encoding": "br"}, _BODY, 415),
         ({}, b"", 400),

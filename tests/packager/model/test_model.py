@@ -87,7 +87,7 @@ FOREIGN = {
     "gguf": (b"GGUF\3\0\0\0" + b"\0" * 64, "GGUF", "optimum"),
     "npz": (_zip("a.npy"), "npz", "not data"),
     "zip": (_zip("readme.txt"), "zip archive", "unpack"),
-    "gzip": (gzip.compress(b"x" * 100), "gzip", "gunzip"),
+    "gzip": (gzip.compress(b"x" * 100, mtime=0), "gzip", "gunzip"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n", "Git LFS pointer", "git lfs pull"),
     "html": (b"<!DOCTYPE html>\n<html><body>404</body></html>", "web page", "raw file"),
     "xml": (b"<?xml version='1.0'?><net/>", "XML", "ONNX"),
