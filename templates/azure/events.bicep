@@ -2,10 +2,10 @@
 // Functions host makes when it first sees the blob trigger; the key goes from Azure to Azure and through no shell.
 targetScope = 'resourceGroup'
 
-@description('The function app: the output APP_NAME of main.bicep.')
+@description('The function app: the output appName of main.bicep.')
 param appName string
 
-@description('The topic of the uploads: the output TOPIC_NAME of main.bicep.')
+@description('The topic of the uploads: the output topicName of main.bicep.')
 param topicName string
 
 resource app 'Microsoft.Web/sites@2024-04-01' existing = {

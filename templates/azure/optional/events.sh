@@ -1,1 +1,1 @@
-./events.sh "$GROUP" "$APP_NAME" "$(output TOPIC_NAME)"
+./events.sh "$GROUP" "$APP_NAME" "$(output topicName)"

@@ -1,2 +1,2 @@
-output TOPIC_NAME string = topic.name
-output UPLOADS_ACCOUNT string = uploads.name
+output topicName string = topic.name
+output uploadsAccount string = uploads.name

@@ -50,6 +50,16 @@ def test_any_name_renders_into_what_azure_takes(name):
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", yaml.safe_load(files["azure.yaml"])["name"])
 
 
+@pytest.mark.parametrize("case", AZURE_CASES)
+def test_outputs_keep_their_names_in_a_deployment_which_begins_each_with_small_letters(case):
+    files = render_azure(AZURE_CASES[case])
+    outputs = set(re.findall(r"^output (\w+) ", files["main.bicep"], re.MULTILINE))
+    assert all(name[0].islower() for name in outputs)  # Azure would keep APP_NAME as apP_NAME
+    assert set(re.findall(r"properties\.outputs\.(\w+)\.", "".join(files.values()))) <= outputs
+    assert set(re.findall(r"\$\(output (\w+)\)", files["deploy.sh"])) <= outputs
+    assert set(re.findall(r"\$([a-z]\w+)", files["azure.yaml"])) <= outputs | {"schema"}
+
+
 @given(text=st.text())
 def test_no_text_of_the_user_ends_its_string_or_is_interpolated(text):
     (line,) = (line for line in bicep(environment={"NOTE": text}).splitlines() if "name: 'NOTE'" in line)
@@ -295,9 +305,9 @@ def test_the_scripts_are_shell(folders, case):
 _AZ = """#!/bin/sh
 echo "$*" >> az.log
 case "$*" in
-*APP_NAME*) echo the-app ;;
-*TOPIC_NAME*) echo the-topic ;;
-*.URL.*) echo https://the-app.example ;;
+*.outputs.appName.*) echo the-app ;;
+*.outputs.topicName.*) echo the-topic ;;
+*.outputs.url.*) echo https://the-app.example ;;
 *blobs_extension*) test -e started && echo true || { touch started; echo false; } ;;
 esac
 """

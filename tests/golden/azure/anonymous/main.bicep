@@ -215,5 +215,6 @@ resource scm 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01'
   }
 }
 
-output APP_NAME string = app.name
-output URL string = 'https://${app.properties.defaultHostName}'
+// Names of outputs begin with small letters: a deployment does not keep capitals.
+output appName string = app.name
+output url string = 'https://${app.properties.defaultHostName}'

@@ -310,7 +310,8 @@ resource scm 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01'
   }
 }
 
-output APP_NAME string = app.name
-output URL string = 'https://${app.properties.defaultHostName}'
-output TOPIC_NAME string = topic.name
-output UPLOADS_ACCOUNT string = uploads.name
+// Names of outputs begin with small letters: a deployment does not keep capitals.
+output appName string = app.name
+output url string = 'https://${app.properties.defaultHostName}'
+output topicName string = topic.name
+output uploadsAccount string = uploads.name
