@@ -8,6 +8,11 @@
     │   ├── LibraryError         500  no usable ONNX Runtime library
     │   └── LoadError            500  a model that the library will not open
     ├── HookError                500  preprocess or postprocess raised
+    ├── BatchError               500  a job over many records cannot go on
+    │   ├── InputError           500  what is to be scored is damaged, or is of no kind that is read
+    │   └── StoreError           500  where objects lie, a store, refused
+    │       ├── ChangedError     500  the object is gone, or another one by now
+    │       └── ConflictError    500  somebody else has written the object
     └── RequestError             400  the caller can mend it
         ├── RunError             400  well-formed inputs that the model itself refuses
         ├── NotFoundError        404
@@ -21,10 +26,14 @@ values beyond a few characters, or a path of the machine.
 """
 
 __all__ = [
+    "BatchError",
     "BusyError",
+    "ChangedError",
     "ColdpressError",
+    "ConflictError",
     "EngineError",
     "HookError",
+    "InputError",
     "LibraryError",
     "LoadError",
     "ManifestError",
@@ -33,6 +42,7 @@ __all__ = [
     "NotFoundError",
     "RequestError",
     "RunError",
+    "StoreError",
     "TooLargeError",
 ]
 
@@ -61,6 +71,26 @@ class LoadError(EngineError):
 
 class HookError(ColdpressError):
     """The user's ``preprocess`` or ``postprocess`` raised something that is not a ``RequestError``."""
+
+
+class BatchError(ColdpressError):
+    """A job over many records cannot go on."""
+
+
+class InputError(BatchError):
+    """An object that is to be scored is damaged as a whole, or is of no kind that is read."""
+
+
+class StoreError(BatchError):
+    """A bucket or a folder cannot be read or written."""
+
+
+class ChangedError(StoreError):
+    """The object is gone, or its name belongs to another one by now."""
+
+
+class ConflictError(StoreError):
+    """Somebody else has written the object in the meantime."""
 
 
 class RequestError(ColdpressError):

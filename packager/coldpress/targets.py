@@ -172,9 +172,13 @@ ENTRIES: Mapping[str, str] = {target.entry: target.name for target in TARGETS.va
 
 
 def runtime_modules(target: str) -> list[Path]:
-    """Return the files of ``coldpress_runtime`` that ship to ``target``: all but the other providers' adapters."""
+    """Return the files of ``coldpress_runtime`` that ship to ``target``: neither batch nor other providers' adapters."""
     others = {module for other in TARGETS.values() for module in other.adapter} - set(TARGETS[target].adapter)
     files = (path for path in sorted(runtime_root().rglob("*")) if path.is_file())
     return [
-        path for path in files if "__pycache__" not in path.parts and path.suffix != ".pyc" and path.stem not in others
+        path
+        for path in files
+        if not {"__pycache__", "batch"} & {*path.relative_to(runtime_root()).parts}
+        and path.suffix != ".pyc"
+        and path.stem not in others
     ]

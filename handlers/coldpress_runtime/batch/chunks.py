@@ -1,0 +1,89 @@
+"""What passes between the parts of a job: chunks of records as they lie in the input, and the rows made of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    import numpy as np
+
+__all__ = ["RAW_BYTES", "Chunk", "Format", "Position", "Reject", "Rows", "Sizes", "Stream"]
+
+RAW_BYTES = 64 << 10
+"""How much of a rejected record is kept."""
+
+
+class Position(NamedTuple):
+    """A place between two records: bytes into the decompressed input, and the number of the record that follows."""
+
+    offset: int = 0
+    row: int = 0
+
+
+class Sizes(NamedTuple):
+    """How large a chunk may become: bytes and records; and the longest record that is held in memory at all."""
+
+    bytes: int = 1 << 20
+    rows: int = 1 << 16
+    record_bytes: int = 16 << 20
+
+
+class Chunk(NamedTuple):
+    """Consecutive records as they lie in the input.
+
+    Attributes:
+        first: number of the first record, from 0; headers and blank lines are no records.
+        count: how many records.
+        data: their bytes, each record whole.
+        end: where the next chunk begins.
+    """
+
+    first: int
+    count: int
+    data: bytes
+    end: Position
+
+
+class Reject(NamedTuple):
+    """A record that is not scored: its number, why, and its bytes (at most ``RAW_BYTES`` of them)."""
+
+    row: int
+    reason: str
+    raw: bytes
+
+
+class Rows(NamedTuple):
+    """What the records of a chunk came to; each is in ``index`` or in ``rejects``.
+
+    Attributes:
+        index: numbers of the good records, ascending, ``(k,)`` int64.
+        columns: by input name, arrays ``(k, ...)`` of the input's dtype; object arrays of ``str`` for BYTES.
+        rejects: the others, ascending.
+    """
+
+    index: np.ndarray[Any, Any]
+    columns: dict[str, np.ndarray[Any, Any]]
+    rejects: list[Reject]
+
+
+class Stream(Protocol):
+    """Bytes that are read forward; ``compression.py`` makes one of an object's blocks."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end; raises InputError when the input is damaged there."""
+        ...
+
+
+class Format(Protocol):
+    """A kind of file: how it falls into records, and what a record says."""
+
+    def chunks(self, stream: Stream, start: Position, sizes: Sizes) -> Iterator[Chunk]:
+        """Yield chunks from ``start`` on, in bounded memory; ``stream`` stands at ``start.offset``."""
+        ...
+
+    def rows(self, chunk: Chunk) -> Rows:
+        """Return the rows of a chunk. Bad data raises nothing: the record is a reject."""
+        ...
