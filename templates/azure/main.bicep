@@ -8,7 +8,7 @@ targetScope = 'resourceGroup'
 param location string = resourceGroup().location
 
 @description('Makes names unique: two deployments in one resource group take two different ones.')
-@maxLength(16)
+@maxLength(64) // as long as the Azure Developer CLI lets it be
 param environmentName string = ''
 
 var token = toLower(uniqueString(resourceGroup().id, environmentName, '@{slug}'))

@@ -23,20 +23,24 @@ AUTHS = ("function", "entra", "anonymous")
 # What an instance of the Flex Consumption plan may have.
 MEMORY_MB = (512, 2048, 4096)
 _PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-# Azure's public regions, 2026-11. Not each has the plan: `az functionapp list-flexconsumption-locations` lists those.
+# Azure's public regions, 2026-11, those for recovery alone included. Not each has the plan:
+# `az functionapp list-flexconsumption-locations` lists those that do.
 LOCATIONS = (
-    *("australiacentral", "australiaeast", "australiasoutheast", "austriaeast", "belgiumcentral", "brazilsouth"),
-    *("canadacentral", "canadaeast", "centralindia", "centralus", "chilecentral", "eastasia", "eastus", "eastus2"),
-    *("francecentral", "germanywestcentral", "indonesiacentral", "israelcentral", "italynorth", "japaneast"),
-    *("japanwest", "jioindiawest", "koreacentral", "koreasouth", "malaysiawest", "mexicocentral", "newzealandnorth"),
-    *("northcentralus", "northeurope", "norwayeast", "polandcentral", "qatarcentral", "southafricanorth"),
-    *("southcentralus", "southeastasia", "southindia", "spaincentral", "swedencentral", "switzerlandnorth"),
-    *("uaenorth", "uksouth", "ukwest", "westcentralus", "westeurope", "westindia", "westus", "westus2", "westus3"),
+    *("australiacentral", "australiacentral2", "australiaeast", "australiasoutheast", "austriaeast", "belgiumcentral"),
+    *("brazilsouth", "brazilsoutheast", "canadacentral", "canadaeast", "centralindia", "centralus", "chilecentral"),
+    *("denmarkeast", "eastasia", "eastus", "eastus2", "francecentral", "francesouth", "germanynorth"),
+    *("germanywestcentral", "indiasouthcentral", "indonesiacentral", "israelcentral", "israelnorthwest", "italynorth"),
+    *("japaneast", "japanwest", "jioindiacentral", "jioindiawest", "koreacentral", "koreasouth", "malaysiasouth"),
+    *("malaysiawest", "mexicocentral", "newzealandnorth", "northcentralus", "northeurope", "norwayeast", "norwaywest"),
+    *("polandcentral", "qatarcentral", "southafricanorth", "southafricawest", "southcentralus", "southeastasia"),
+    *("southindia", "spaincentral", "swedencentral", "switzerlandnorth", "switzerlandwest", "taiwannorth"),
+    *("uaecentral", "uaenorth", "uksouth", "ukwest", "westcentralus", "westeurope", "westindia", "westus", "westus2"),
+    "westus3",
 )
 # What main.bicep sets itself, and what the plan does not take.
 _OURS = (
     *("AzureFunctionsJobHost__", "AzureWebJobs", "APPLICATIONINSIGHTS_", "COLDPRESS_AUTH_LEVEL", "COLDPRESS_UPLOADS"),
-    *("FUNCTIONS_", "UPLOADS__", "WEBSITE_"),
+    *("ENABLE_ORYX_BUILD", "FUNCTIONS_", "SCM_DO_BUILD_DURING_DEPLOYMENT", "UPLOADS__", "WEBSITE_"),
 )
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TAG_CHARACTERS = 256
@@ -95,8 +99,10 @@ class AzureValues(Uploads):
             between("http_concurrency", self.http_concurrency, 1, 1000)
         if self.location not in LOCATIONS:
             near = difflib.get_close_matches(re.sub(r"[^a-z0-9]", "", self.location.lower()), LOCATIONS, 1, 0.8)
-            hint = f"did you mean {near[0]}?" if near else "`az functionapp list-flexconsumption-locations` lists them"
-            raise TemplateError(f"location is {self.location!r}, which is no region of Azure: {hint}")
+            hint = (
+                f"did you mean {near[0]}?" if near else "`az functionapp list-flexconsumption-locations` lists Azure's"
+            )
+            raise TemplateError(f"location is {self.location!r}, none of the regions that are known here: {hint}")
         if self.auth == "entra" and not _GUID.fullmatch(self.entra_client_id):
             raise TemplateError(
                 f"auth is 'entra' and entra_client_id is {self.entra_client_id!r}; expected the application's GUID"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from coldpress._resources import template_root
 from coldpress.config import load_config
 from coldpress.errors import ConfigError, TemplateError
-from coldpress.render.azure import AUTHS, AzureValues, azure_values, render_azure
+from coldpress.render.azure import AUTHS, LOCATIONS, AzureValues, azure_values, render_azure
 from coldpress.render.template import write_files
 from tests.support.golden import AZURE_CASES, TREES, differences
 from tests.support.local_aws import ROOT, tool
@@ -138,6 +138,10 @@ def test_without_uploads_there_is_nothing_of_them():
     assert not [name for name, text in files.items() if "UPLOADS" in text or "events.bicep" in text]
 
 
+def test_an_environment_of_azd_may_have_as_long_a_name_as_azd_takes():
+    assert "@maxLength(64)" in bicep().partition("param environmentName")[0].splitlines()[-1]
+
+
 def test_instances_are_sized_and_kept_ready_as_asked():
     text = bicep(memory_mb=4096, maximum_instances=7, always_ready=2, http_concurrency=3, uploads_container="data")
     assert "instanceMemoryMB: 4096" in text
@@ -174,7 +178,10 @@ def test_the_readme_says_plainly_that_there_are_no_weights_between_versions():
         ({"auth": "key"}, "auth is 'key'; expected one of function, entra, anonymous"),
         ({"auth": "entra"}, "entra_client_id is ''; expected the application's GUID"),
         ({"entra_client_id": _GUID}, "set auth to 'entra'"),
-        ({"location": "us-east-1"}, "location is 'us-east-1', which is no region of Azure: `az functionapp"),
+        (
+            {"location": "us-east-1"},
+            "location is 'us-east-1', none of the regions that are known here: `az functionapp",
+        ),
         ({"location": "West Europe"}, "did you mean westeurope?"),
         ({"location": "swedncentral"}, "did you mean swedencentral?"),
         ({"memory_mb": 1024}, "memory_mb is 1024; expected one of 512, 2048, 4096"),
@@ -188,12 +195,19 @@ def test_the_readme_says_plainly_that_there_are_no_weights_between_versions():
         ({"uploads_container": "ab"}, "expected 3 to 63 lower-case letters"),
         ({"environment": {"1A": "x"}}, "'1A' cannot name a setting of yours"),
         ({"environment": {"FUNCTIONS_WORKER_RUNTIME": "x"}}, "none of Azure's own names"),
+        ({"environment": {"SCM_DO_BUILD_DURING_DEPLOYMENT": "1"}}, "none of Azure's own names"),
         ({"environment": {"COLDPRESS_INPUT_PREFIX": "it's"}}, "cannot begin names of uploads"),
     ],
 )
 def test_what_a_deployment_would_refuse_is_refused_at_once(wrong, said):
     with pytest.raises(TemplateError, match=re.escape(said)):
         AzureValues(name="m", **wrong)
+
+
+@pytest.mark.parametrize("location", ["westus3", "denmarkeast", "switzerlandwest"])
+def test_new_regions_and_those_for_recovery_are_regions(location):
+    assert AzureValues(name="m", location=location).location in LOCATIONS
+    assert all(len(name) >= len("eastus") for name in LOCATIONS)
 
 
 def test_settings_come_from_the_file(tmp_path):
