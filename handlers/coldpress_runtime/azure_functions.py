@@ -53,7 +53,7 @@ def make_app(root: str | None = None) -> Any:
         start = perf_counter()
         request = decode(req)
         response = service.answer(request)
-        reply = azure.HttpResponse(response.body, status_code=response.status, headers=response.headers)
+        reply = azure.HttpResponse(response.body, status_code=response.status, headers=_headers(response))
         telemetry.record(context.invocation_id, request, response, (perf_counter() - start) * 1e3)
         return reply
 
@@ -72,6 +72,15 @@ def decode(message: Any) -> Request:
     place, _, query = message.url.partition("?")
     path = place.partition("://")[2].partition("/")[2]
     return Request(message.method, "/" + path, dict(message.headers), message.get_body(), query)
+
+
+def _headers(response: Response) -> dict[str, str]:
+    """Return headers that the Functions host sends: ASCII alone, or it fails; an empty content type is none at all.
+
+    Without one, the SDK would say ``text/plain``.
+    """
+    headers = {name: text.encode("ascii", "replace").decode() for name, text in response.headers.items()}
+    return {"Content-Type": "", **headers}
 
 
 def _score_uploads(app: Any, azure: Any, service: Service, telemetry: Telemetry, container: str) -> None:

@@ -172,7 +172,7 @@ ENTRIES: Mapping[str, str] = {target.entry: target.name for target in TARGETS.va
 
 
 def runtime_modules(target: str) -> list[Path]:
-    """Return the files of ``coldpress_runtime`` that ship to ``target``: neither batch nor other providers' adapters."""
+    """Return the files of ``coldpress_runtime`` that ship to ``target``: no batch, no other provider's adapter."""
     others = {module for other in TARGETS.values() for module in other.adapter} - set(TARGETS[target].adapter)
     files = (path for path in sorted(runtime_root().rglob("*")) if path.is_file())
     return [

@@ -36,13 +36,13 @@ class Chunk(NamedTuple):
 
     Attributes:
         first: number of the first record, from 0; headers and blank lines are no records.
-        count: how many records.
+        records: how many there are.
         data: their bytes, each record whole.
         end: where the next chunk begins.
     """
 
     first: int
-    count: int
+    records: int
     data: bytes
     end: Position
 
@@ -56,15 +56,15 @@ class Reject(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What the records of a chunk came to; each is in ``index`` or in ``rejects``.
+    """What the records of a chunk came to; each is in ``numbers`` or in ``rejects``.
 
     Attributes:
-        index: numbers of the good records, ascending, ``(k,)`` int64.
+        numbers: those of the good records, ascending, ``(k,)`` int64.
         columns: by input name, arrays ``(k, ...)`` of the input's dtype; object arrays of ``str`` for BYTES.
         rejects: the others, ascending.
     """
 
-    index: np.ndarray[Any, Any]
+    numbers: np.ndarray[Any, Any]
     columns: dict[str, np.ndarray[Any, Any]]
     rejects: list[Reject]
 
