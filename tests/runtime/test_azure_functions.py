@@ -176,6 +176,25 @@ def postprocess(outputs):
     assert document(answer(request_of(url=f"https://m/predict?{query}"), _CONTEXT)) == query
 
 
+@pytest.mark.parametrize(
+    ("headers", "sent"),
+    [
+        ({}, {"content-type": ""}),
+        ({"content-type": "image/png"}, {"Content-Type": "image/png"}),
+        ({"Content-Type": "a/b", "X-Digit": "f\xfcnf", "X-Empty": ""}, {"X-Digit": "f?nf", "X-Empty": ""}),
+    ],
+)
+def test_headers_of_a_hook_are_such_as_the_host_can_send(start, request_of, headers, sent):
+    hooks = f"""
+from coldpress_runtime.http import Response
+
+def postprocess(outputs):
+    return Response(200, {headers!r}, b"x")
+"""
+    reply = start("fp32", hooks)["answer"].get_user_function()(request_of(), _CONTEXT)
+    assert {name: reply.headers[name] for name in sent} == sent
+
+
 def test_a_hook_that_fails_shows_the_caller_nothing(start, request_of):
     answer = start("fp32", "def preprocess(request):\n    raise ValueError('secret')\n")["answer"].get_user_function()
     with contextlib.redirect_stderr(io.StringIO()):

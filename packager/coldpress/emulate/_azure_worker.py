@@ -6,7 +6,8 @@ messages are the same (protobuf, as Microsoft compiled them) and are handed over
 
 From the host's source (azure-functions-host, ``GrpcMessageConversionExtensions``): names of headers in lower case, the
 values of one name joined, the query's empty values dropped, the URL with its escapes normalised and its query as sent,
-the body as bytes when there is one.
+the body as bytes when there is one. Of answers (``RawScriptResult``): an empty content type is none, and a header
+beyond ASCII fails.
 """
 
 import sys
@@ -106,7 +107,7 @@ class _Host:
         http = m.RpcHttp(
             method=method,
             url=url,
-            headers={name: value for name, value in headers.items() if value},
+            headers=headers,
             query={name: text for name, several in values.items() if (text := ",".join(several))},
             params={"path": route} if route else {},
         )
@@ -117,7 +118,10 @@ class _Host:
             print(_why(response.result), flush=True)  # noqa: T201  (the host's own log)
             return _Reply(500, {}, b"")  # nothing of an exception reaches the caller
         http = response.return_value.http
-        headers = dict(http.headers)
+        if odd := [name for name, value in http.headers.items() if not value.isascii()]:
+            print(f"Invalid non-ASCII or control character in header: {odd[0]}", flush=True)  # noqa: T201
+            return _Reply(500, {}, b"")
+        headers = {name: value for name, value in http.headers.items() if value or name.lower() != "content-type"}
         for cookie in http.cookies:  # one at most: the SDK allows no more
             headers["set-cookie"] = _cookie(cookie)
         return _Reply(int(http.status_code), headers, getattr(http.body, http.body.WhichOneof("data")))

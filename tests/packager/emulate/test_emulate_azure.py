@@ -142,10 +142,19 @@ def test_the_function_gets_requests_as_the_host_hands_them_over(app):
     assert method == "POST"
     assert url == "http://h/a%C3%BC%2Fb?x=1&x=2&y=&z=%C3%A9"
     assert headers["x-one"] == "1"
+    assert headers["x-empty"] == ""
     assert headers["content-length"] == "1"
     assert not [name for name in headers if name != name.lower()]
     assert params == {"x": "1,2", "z": "é"}
     assert route == {"path": "aü%2Fb"}
+
+
+def test_an_answer_is_sent_as_the_host_sends_it(app):
+    function = app(_HTTP % "b'', headers={'Content-Type': '', 'X-Empty': ''} | dict(req.params)")
+    reply = function.call(HttpRequest()).reply
+    assert (reply.status, reply.headers.get("content-type"), reply.headers["x-empty"]) == (200, None, "")
+    assert function.call(HttpRequest("GET", "/?x-digit=%C3%BC")).reply.status == 500
+    assert "Invalid non-ASCII or control character in header: x-digit" in function.logs()
 
 
 def test_a_body_is_bytes_and_none_is_empty(app):
