@@ -132,7 +132,8 @@ def upload_of(event: Any) -> Upload | None:
     bucket, key, generation, size = (str(event.data.get(name, "")) for name in ("bucket", "name", "generation", "size"))
     if not (bucket and key and generation.isdecimal() and size.isdecimal()):
         return None
-    return Upload(bucket, key, str(event.data.get("contentType") or ""), int(size), generation)
+    content_type, encoding = (str(event.data.get(name) or "") for name in ("contentType", "contentEncoding"))
+    return Upload(bucket, key, content_type, int(size), generation, encoding)
 
 
 def _request_id(headers: Any) -> str:

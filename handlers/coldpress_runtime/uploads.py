@@ -34,6 +34,8 @@ __all__ = ["Upload", "answer_upload", "input_prefix", "output_prefix"]
 #: What stores say of an object whose type nobody told them; the runtime then takes it for JSON, as with no type.
 _UNKNOWN_TYPES = ("application/octet-stream", "binary/octet-stream")
 _BUSY = 429
+_ERROR = ".error.json"
+_LONGEST_KEY = 1023  # bytes: OSS's limit; Cloud Storage and Azure take one more
 
 
 class Upload:
@@ -45,14 +47,16 @@ class Upload:
         content_type: as the store says, maybe empty.
         size: in bytes.
         version: what tells this object from the one before it of the same name: a generation, an ETag.
+        encoding: the compression in which its bytes are kept, and will be read; mostly empty.
     """
 
-    __slots__ = ("bucket", "content_type", "key", "size", "version")
+    __slots__ = ("bucket", "content_type", "encoding", "key", "size", "version")
 
-    def __init__(self, bucket: str, key: str, content_type: str, size: int, version: str) -> None:
+    def __init__(self, bucket: str, key: str, content_type: str, size: int, version: str, encoding: str = "") -> None:
         self.bucket = bucket
         self.key = key
         self.content_type = content_type
+        self.encoding = encoding
         self.size = size
         self.version = version
 
@@ -94,6 +98,8 @@ def answer_upload(
         return None
     content_type = "" if upload.content_type in _UNKNOWN_TYPES else upload.content_type
     request = Request("POST", "/predict", {"content-type": content_type})
+    if upload.encoding:
+        request.headers["content-encoding"] = upload.encoding
     limit = service.manifest.limits.request_bytes
     if upload.size > limit:  # known before a byte of it is in memory
         response = refusal(
@@ -110,10 +116,13 @@ def answer_upload(
         record(request, response)
     if response.status >= 500 or response.status == _BUSY:
         raise ColdpressError(str(response.error or f"The answer to {upload.key} has status {response.status}."))
-    name = output_prefix() + upload.key[len(input_prefix()) :]
-    key = name + (".json" if response.status < 400 else ".error.json")
+    key = _answer_key(upload, ".json" if response.status < 400 else _ERROR)
     write(key, response.body)
     return key
+
+
+def _answer_key(upload: Upload, end: str) -> str:
+    return output_prefix() + upload.key[len(input_prefix()) :] + end
 
 
 def _not_scored(upload: Upload) -> str:
@@ -124,6 +133,8 @@ def _not_scored(upload: Upload) -> str:
         return f"it does not lie below {input_prefix()}"
     if upload.size == 0:
         return "it is empty"
+    if len(_answer_key(upload, _ERROR).encode()) > _LONGEST_KEY:
+        return f"its answer's name would be longer than the {_LONGEST_KEY} bytes that every store takes"
     return ""
 
 

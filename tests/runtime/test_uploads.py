@@ -1,5 +1,6 @@
 """Scoring what is uploaded, with a store in memory: what is scored, what is not, and what is left behind."""
 
+import gzip
 import json
 
 import pytest
@@ -16,9 +17,9 @@ _LIMITS = {"request_bytes": 100, "response_bytes": 10_000}
 class Store(dict):
     """A bucket, and the versions of its objects."""
 
-    def upload(self, key, body=_BODY, content_type="application/json"):
+    def upload(self, key, body=_BODY, content_type="application/json", encoding=""):
         self[key] = body
-        return Upload("bucket", key, content_type, len(body), "1")
+        return Upload("bucket", key, content_type, len(body), "1", encoding)
 
     def score(self, service, upload, **options):
         def read():
@@ -76,6 +77,30 @@ def test_what_its_sender_must_mend_is_said_beside_it_and_not_tried_again(
     assert said in json.loads(store[key])["error"]
     assert seen == [("POST", "/predict", status)]
     assert "scores/a.json" not in store
+
+
+def test_an_object_that_is_kept_compressed_is_inflated(service, store):
+    assert store.score(service, store.upload("uploads/a", gzip.compress(_BODY), encoding="gzip")) == "scores/a.json"
+    assert json.loads(store["scores/a.json"]) == _ANSWER
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "said"),
+    [(gzip.compress(b" " * 101), "gzip", "over 100 bytes once decompressed"), (_BODY, "br", "Content-Encoding is")],
+    ids=["bomb", "unknown"],
+)
+def test_what_cannot_be_inflated_is_said_beside_it(service, store, body, encoding, said):
+    key = store.score(service, store.upload("uploads/a", body, encoding=encoding))
+    assert key == "scores/a.error.json"
+    assert said in json.loads(store[key])["error"]
+
+
+@pytest.mark.parametrize(("letters", "scored"), [(1005, True), (1006, False)])
+def test_a_name_that_leaves_no_room_for_its_answers_is_left_alone(service, store, letters, scored, capsys):
+    """A store would refuse the answer every time that the event comes again."""
+    key = "uploads/" + "é" * (letters // 2) + "a" * (letters % 2)
+    assert bool(store.score(service, store.upload(key))) == scored
+    assert ("its answer's name would be longer" in capsys.readouterr().err) != scored
 
 
 def test_an_object_over_the_limit_is_not_read(service, store):

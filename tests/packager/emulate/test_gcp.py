@@ -1,5 +1,6 @@
 """Functions under functions-framework's own server: what they see and say, how they end; and a bucket's events."""
 
+import gzip
 import hashlib
 import json
 import sys
@@ -198,6 +199,17 @@ def test_the_event_of_an_answer_makes_no_answer(scorer, store, bucket):
 def test_an_upload_at_fault_is_said_beside_it_and_the_event_is_done(scorer, store, bucket, body, said):
     assert scorer.deliver(store.upload(bucket, "uploads/a", body)).reply.status == 200
     assert said in json.loads(store.read(bucket, "scores/a.error.json"))["error"]
+
+
+@needs_store
+def test_an_upload_kept_in_gzip_is_inflated_here_within_the_limit(scorer, store, bucket):
+    """The store would inflate it too, whole and without a limit."""
+    for name, body in {"small": _BODY, "bomb": b" " * 500_000}.items():
+        event = store.upload(bucket, f"uploads/{name}", gzip.compress(body), contentEncoding="gzip")
+        assert scorer.deliver(event).reply.status == 200
+    assert json.loads(store.read(bucket, "scores/small.json")) == _ANSWER
+    said = json.loads(store.read(bucket, "scores/bomb.error.json"))["error"]
+    assert "over 1000 bytes once decompressed" in said
 
 
 @needs_store

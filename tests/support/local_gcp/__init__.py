@@ -41,9 +41,13 @@ class LocalStorage:
         """Make an empty bucket."""
         self._ask("POST", "/storage/v1/b?project=p", json.dumps({"name": name}).encode(), "application/json")
 
-    def upload(self, bucket: str, key: str, body: bytes, content_type: str = "application/json") -> dict[str, Any]:
+    def upload(
+        self, bucket: str, key: str, body: bytes, content_type: str = "application/json", **properties: str
+    ) -> dict[str, Any]:
         """Put an object there as a client would; return what the store says of it, which is an event's data."""
-        meta = json.dumps({"name": key}).encode()  # in two parts: the emulator takes a JSON body alone for its own
+        meta = json.dumps(
+            {"name": key, **properties}
+        ).encode()  # in two parts: the emulator takes a JSON body alone for its own
         parts = b"--=\r\nContent-Type: application/json\r\n\r\n%b\r\n--=\r\nContent-Type: %b\r\n\r\n%b\r\n--=--\r\n"
         place = f"/upload/storage/v1/b/{bucket}/o?uploadType=multipart"
         form = parts % (meta, content_type.encode(), body)
