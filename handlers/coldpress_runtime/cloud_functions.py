@@ -103,6 +103,8 @@ class _Bundle:
 
     def start(self) -> None:
         """Open the service in a process just forked, or end it: a server that cannot work must not start."""
+        if self._lock.locked():
+            return  # hooks fork while they are imported: what they start is no server, and would wait for ever
         try:
             self.open()
         except Exception as error:  # noqa: BLE001 - an error that left this function would be ignored

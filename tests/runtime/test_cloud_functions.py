@@ -147,6 +147,26 @@ def test_the_process_that_answers_has_opened_the_bundle_itself(echo):
 
 
 @linux
+def test_hooks_may_fork_while_they_are_imported(tmp_path):
+    """As multiprocessing does; what is forked then must not wait for the opening that it interrupts."""
+    hooks = """
+import os, signal
+child = os.fork()
+if child == 0:
+    os._exit(0)
+signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+signal.alarm(10)
+status = os.waitpid(child, 0)[1]
+
+def postprocess(outputs):
+    return status
+"""
+    root = write_function(tmp_path / "f", "gcp", "fp32", hooks)
+    with FrameworkFunction(root, python=sys.executable) as forking:
+        assert ask(forking, body=_BODY) == (200, 0)
+
+
+@linux
 def test_a_compressed_body_is_inflated(function):
     assert ask(function, body=gzip.compress(_BODY), **{"content-encoding": "gzip"}) == (200, _ANSWER)
 
