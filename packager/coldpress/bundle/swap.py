@@ -42,14 +42,13 @@ def fresh_folder(final: Path) -> Iterator[Path]:
         partial.mkdir()
         yield partial
         old = scratch / "old"
-        if final.exists():
-            final.rename(old)
         try:
+            if final.exists():
+                final.rename(old)
             partial.rename(final)
-        except BaseException:
-            if old.exists():
+        finally:  # Ctrl-C may fall between the two: what is still in the scratch folder goes with it
+            if old.exists() and not final.exists():
                 old.rename(final)
-            raise
 
 
 @contextmanager

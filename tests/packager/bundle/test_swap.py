@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 
+from coldpress.bundle import swap
 from coldpress.bundle.swap import fresh_file, fresh_folder
 from coldpress.errors import BundleError
 
@@ -170,6 +171,41 @@ def test_ctrl_c_while_writing_leaves_the_last_good_build(built, what):
     process.communicate(timeout=20)
     assert process.returncode != 0
     assert _is_untouched(built)
+
+
+def _written_until(built, step):
+    """Write a new folder, with a Ctrl-C before the given step of the module; tell whether there were so many."""
+    left = step
+
+    def trace(frame, event, _):
+        nonlocal left
+        if frame.f_code.co_filename != swap.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with fresh_folder(built / "tree") as new:
+            (new / "good").write_text("new")
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_ctrl_c_at_any_step_leaves_the_last_good_build_or_the_new_one(built):
+    found = []
+    while _written_until(built, len(found) + 1):
+        found.append((built / "tree" / "good").read_text())
+        (built / "tree" / "good").write_text("tree")
+    assert set(found) == {"tree", "new"}
 
 
 def test_a_file_where_the_folder_should_be_is_not_replaced(built):
