@@ -213,8 +213,9 @@ def _holes(values: AzureValues) -> dict[str, str]:
     }
     if values.auth == "entra":
         holes["entra_client_id"] = values.entra_client_id
-        # Event Grid's calls carry a key of the Functions host, and no token.
-        holes["open_paths"] = "      excludedPaths: ['/runtime/webhooks/blobs']" if uploads else ""
+        # There callers have a key of the host and no token: the Azure CLI, which looks at a deployment, and Event Grid.
+        paths = ["/admin/host/status"] + ["/runtime/webhooks/blobs"] * uploads
+        holes["open_paths"] = ", ".join(f"'{path}'" for path in paths)
     if uploads:
         holes |= {
             "input_prefix": values.input_prefix,

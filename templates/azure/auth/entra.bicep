@@ -1,6 +1,6 @@
 
-// Callers send a token of this tenant that was made out for this application registration. Nobody else gets through
-// to the function, so the function itself asks for no key.
+// Callers send a token of this tenant that was made out for this application registration, in version 2 as the issuer
+// below says. Nobody else gets through to the function, so the function itself asks for no key.
 resource auth 'Microsoft.Web/sites/config@2024-04-01' = {
   // checkov:skip=CKV_AZURE_13: This is the sign-in; the check looks for the version before, authsettings.
   // checkov:skip=CKV_AZURE_63: The check takes every config for the web server's, which has this.
@@ -18,7 +18,7 @@ resource auth 'Microsoft.Web/sites/config@2024-04-01' = {
     globalValidation: {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
-@{open_paths}
+      excludedPaths: [@{open_paths}] // there the Functions host asks for a key of its own
     }
     httpSettings: {
       requireHttps: true
