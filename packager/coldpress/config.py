@@ -233,8 +233,10 @@ def _value(hint: Any, value: Any, where: str, base: Path, limits: Mapping[str, i
         if not isinstance(value, dict):
             raise ConfigError(f"`{where}` holds {value!r}; expected a table of names and texts.")
         return {key: _value(get_args(hint)[1], item, f"{where}.{key}", base, limits) for key, item in value.items()}
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"`{where}` holds {value!r}, with a NUL character in it; no path and no text takes one.")
     if get_origin(hint) is Literal:
-        if value not in get_args(hint):
+        if all((type(value), value) != (type(choice), choice) for choice in get_args(hint)):  # 512.0 == 512
             raise ConfigError(f"`{where}` holds {value!r}; expected one of {', '.join(map(repr, get_args(hint)))}.")
         return value
     if hint is Any:

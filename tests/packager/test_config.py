@@ -84,6 +84,10 @@ def test_a_folder_in_the_place_of_the_file_is_one_sentence(tmp_path):
         ('[model]\nsource = ""\n', "expected a path"),
         ('[function]\nenvironment = "A=1"\n', "expected a table"),
         ("[function.environment]\nA = 1\n", "`function.environment.A` holds 1; expected a string"),
+        ("[targets.azure]\nmemory_mb = 512.0\n", "`targets.azure.memory_mb` holds 512.0; expected one of 512, 2048"),
+        ("[targets.alibaba]\ndisk_mb = 512.0\n", "`targets.alibaba.disk_mb` holds 512.0; expected one of 512, 10240"),
+        ('[targets.alibaba]\njwks = "a\\u0000b"\n', "`targets.alibaba.jwks` holds 'a\\x00b', with a NUL character"),
+        ('[function.environment]\nA = "\\u0000"\n', "`function.environment.A` holds '\\x00', with a NUL character"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_may_hold(tmp_path, text, says):
