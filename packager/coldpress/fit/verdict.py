@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from coldpress.errors import FitError
 from coldpress.fit.limits import Limit, Provider, provider
 from coldpress.fit.sizes import Sizes
-from coldpress.fit.tiers import tier
+from coldpress.fit.tiers import smallest_tier, tier
+from coldpress.targets import TARGETS
 
 __all__ = ["Fit", "Use", "check_fit", "check_settings"]
 
@@ -205,14 +206,14 @@ def _warnings(
         )
     if (use := by_name.get("unzipped_bytes")) and verdict == "fits" and (use.used or 0) > _NEAR * use.limit.limit:
         left = use.limit.limit - (use.used or 0)
-        said.append(
-            f"Only {_mb(left)} of {_mb(use.limit.limit)} unzipped are left: layers and the next model count too."
-        )
+        said.append(f"Only {_mb(left)} of {_mb(use.limit.limit)} are left ({use.limit.what}): the next model counts too.")
     if verdict in {"fits", "needs-store"} and needed_mb > _NEAR * memory_mb:
-        most = there.limits["memory_mb"].limit
-        ask = min(most, -(-int(needed_mb * 1.3) // 64) * 64)
+        sold = smallest_tier(there.name, -(-int(needed_mb * 1.3) // 64) * 64)
+        ask = sold.memory_mb if sold else there.limits["memory_mb"].limit
+        table = f"targets.{there.name}" if TARGETS[there.name].has_own("memory_mb") else "function"
         said.append(
-            f"The function needs about {needed_mb:,.0f} MB of its {memory_mb} MB: set memory_mb = {ask} or more."
+            f"The function needs about {needed_mb:,.0f} MB of its {memory_mb} MB: "
+            + (f"set {table}.memory_mb = {ask} or more." if ask > memory_mb else "pack a smaller model, no more is sold.")
         )
     if (limit := there.limits.get("init_s")) and init_ms is not None and init_ms > 1000 * limit.limit * _NEAR:
         said.append(

@@ -114,12 +114,28 @@ def test_a_zip_over_the_direct_upload_still_fits_and_the_way_is_said():
 def test_the_last_tenth_of_the_room_is_said():
     rest = _sizes(model=0).unzipped_bytes
     (advice,) = [text for text in _check(_sizes(model=LIMIT - rest - MB)).advice if "left" in text]
-    assert advice.startswith("Only 1.0 MB of 262.1 MB")
+    assert advice.startswith("Only 1.0 MB of 262.1 MB are left (the function unzipped, its layers included)")
+    (advice,) = [text for text in _check(_sizes(model=750 * MB), "azure", memory_mb=4096).advice if "left" in text]
+    assert "the temporary disk of an instance" in advice
 
 
 def test_memory_close_to_what_is_needed_is_said_with_a_number_that_does():
     (advice,) = _check(_sizes(), memory_mb=512, peak_mb=500).advice
-    assert "memory_mb = 704" in advice
+    assert "function.memory_mb = 704" in advice
+
+
+@pytest.mark.parametrize(
+    ("target", "memory_mb", "peak_mb", "said"),
+    [
+        ("azure", 512, 500, "set targets.azure.memory_mb = 2048 or more"),
+        ("azure", 4096, 4000, "no more is sold"),
+        ("aws", 10_240, 10_000, "no more is sold"),
+        ("aws", 10_000, 10_000, "set function.memory_mb = 10240 or more"),
+    ],
+)
+def test_the_memory_that_is_advised_is_sold_and_more_than_there_is(target, memory_mb, peak_mb, said):
+    (advice,) = _check(_sizes(), target, memory_mb=memory_mb, peak_mb=peak_mb).advice
+    assert said in advice
 
 
 def test_loading_that_takes_longer_than_the_provider_gives_is_said():
