@@ -206,15 +206,13 @@ def _warnings(
         )
     if (use := by_name.get("unzipped_bytes")) and verdict == "fits" and (use.used or 0) > _NEAR * use.limit.limit:
         left = use.limit.limit - (use.used or 0)
-        said.append(f"Only {_mb(left)} of {_mb(use.limit.limit)} are left ({use.limit.what}): the next model counts too.")
+        said.append(f"Only {_mb(left)} of {_mb(use.limit.limit)} are left ({use.limit.what}), and models grow.")
     if verdict in {"fits", "needs-store"} and needed_mb > _NEAR * memory_mb:
         sold = smallest_tier(there.name, -(-int(needed_mb * 1.3) // 64) * 64)
         ask = sold.memory_mb if sold else there.limits["memory_mb"].limit
         table = f"targets.{there.name}" if TARGETS[there.name].has_own("memory_mb") else "function"
-        said.append(
-            f"The function needs about {needed_mb:,.0f} MB of its {memory_mb} MB: "
-            + (f"set {table}.memory_mb = {ask} or more." if ask > memory_mb else "pack a smaller model, no more is sold.")
-        )
+        way = f"set {table}.memory_mb = {ask} or more." if ask > memory_mb else "no more is sold, pack a smaller model."
+        said.append(f"The function needs about {needed_mb:,.0f} MB of its {memory_mb} MB: {way}")
     if (limit := there.limits.get("init_s")) and init_ms is not None and init_ms > 1000 * limit.limit * _NEAR:
         said.append(
             f"Loading takes {init_ms / 1000:.1f} s here and {there.title} gives it {limit.limit} s ({limit.what}): "
