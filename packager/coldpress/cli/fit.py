@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
+_MOST_REQUESTS = 10**15  # a thousand for everybody on earth, every day
 _WORDS = {
     "needs-store": "needs a store",
     "needs-image": "needs an image",
@@ -47,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from coldpress.fit.subject import read_subject  # noqa: PLC0415
     from coldpress.fit.tiers import tier  # noqa: PLC0415
 
-    if args.requests_per_month < 1:
-        raise ConfigError(f"--requests-per-month is {args.requests_per_month}; expected 1 or more.")
+    if not 1 <= args.requests_per_month <= _MOST_REQUESTS:
+        raise ConfigError(f"--requests-per-month is {args.requests_per_month}; expected 1 to {_MOST_REQUESTS:,}.")
     if not 0 <= args.cold_share <= 1:
         raise ConfigError(f"--cold-share is {args.cold_share}; expected a share from 0 to 1, such as 0.01.")
     targets = _targets(args.providers)

@@ -27,7 +27,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.create_server(place[:2], family=family, backlog=_BACKLOG)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # the second: no name could be spelled so
         raise ConfigError(f"--host {host!r} is no address; leave it out for this machine alone.") from None
     except OSError as error:
         why = {

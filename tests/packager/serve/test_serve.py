@@ -352,6 +352,7 @@ def test_what_cannot_be_served_is_one_sentence(tmp_path, name, says):
         (["--port", "70000"], 2, "0 to 65535"),
         (["--port", "x"], 2, "0 to 65535"),
         (["--host", "no.such.host.invalid"], 1, "is no address"),
+        (["--host", "a" * 64], 1, "is no address"),
         (["--host", "192.0.2.1"], 1, "is no address of this machine"),
     ],
 )
