@@ -15,9 +15,11 @@ gcloud services enable --project="$PROJECT" --quiet \
   artifactregistry.googleapis.com cloudbuild.googleapis.com iam.googleapis.com run.googleapis.com
 @{account}
 
-# A service that is there already goes on answering with the revision before.
+# A service that answers already goes on answering with the revision before.
 traffic=
-if gcloud run services describe "$SERVICE" --project="$PROJECT" --region="$REGION" >/dev/null 2>&1; then
+before=$(gcloud run services list --project="$PROJECT" --region="$REGION" --filter="metadata.name=$SERVICE" \
+  --format='value(status.latestReadyRevisionName)')
+if [ -n "$before" ]; then
   traffic="--no-traffic --tag=canary"
 fi
 

@@ -37,8 +37,10 @@ REGIONS = (
 # vCPUs, and the MiB of memory that may go with them: from, to.
 _MEMORY_OF_CPU = {1: (128, 4096), 2: (128, 8192), 4: (2048, 16_384), 6: (4096, 24_576), 8: (4096, 32_768)}
 _LEAST_OF_GEN2_MB = 512
-# What the templates or Cloud Run set themselves.
-_OURS = re.compile(r"PORT|THREADS|WORKERS|K_.*|FUNCTION_.*|CLOUD_RUN_.*|GOOGLE_.*|X_GOOGLE_.*|STORAGE_EMULATOR_HOST")
+# What the templates or Cloud Run set themselves, and what makes another server of the framework's (DEBUG, say).
+_OURS = re.compile(
+    r"DEBUG|ENTRY_POINT|HOST|PORT|THREADS|WORKERS|K_.*|FUNCTION_.*|CLOUD_RUN_.*|GOOGLE_.*|X_GOOGLE_.*|STORAGE_EMULATOR_HOST"
+)
 _MEMBER = re.compile(r"(user|serviceAccount|group|domain|principal|principalSet):\S+")
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _ACCOUNT = re.compile(r"[a-z0-9-]+@[a-z0-9.:-]+\.gserviceaccount\.com")
@@ -116,6 +118,7 @@ class GcpValues(Uploads):
             ("COLDPRESS_OUTPUT_PREFIX", self.output_prefix),
         ):
             _written(name, prefix, _PREFIX, "letters, digits and ._/- alone, which go into a condition of the bucket")
+        self.check_prefixes()
         for member in self.invokers:
             _written("invokers", member, _MEMBER, "members such as 'user:ann@example.com'")
         if self.invokers and self.auth == "none":
@@ -124,7 +127,7 @@ class GcpValues(Uploads):
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or _OURS.fullmatch(name):
                 raise TemplateError(
                     f"{name!r} cannot name a variable of yours: use letters, digits and _, and no name that Cloud Run "
-                    "or the framework sets"
+                    "sets or the framework reads"
                 )
 
     def _check_cpu(self) -> None:
@@ -188,7 +191,7 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
         ),
         "canary.sh": template.fill("canary.sh", project=values.project or "$(gcloud config get-value project)"),
         "environment.yaml": template.fill("environment.yaml"),
-        "service.yaml": template.fill("service.yaml", project=values.project or "PROJECT"),
+        "service.yaml": template.fill("service.yaml"),
         "main.tf": template.fill("main.tf"),
         "variables.tf": template.fill("variables.tf", project=_default(values.project)),
         "README.md": template.fill(
@@ -206,6 +209,7 @@ def _holes(values: GcpValues) -> dict[str, str]:
     name = slug(values.name.lower(), 30)
     service = f"coldpress-{name}"
     account = service[:_ACCOUNT_CHARACTERS].rstrip("-")
+    project = values.project or "PROJECT"
     cpu = values.cpu or least_cpu(values.memory_mb)
     # gunicorn's threads, so that as many requests run as Cloud Run sends at a time.
     environment = {"THREADS": str(values.concurrency)} | dict(values.environment)
@@ -219,6 +223,7 @@ def _holes(values: GcpValues) -> dict[str, str]:
             f"            - {{name: {key}, value: {quote(value)}}}" for key, value in environment.items()
         ),
         "environment_of_terraform": "\n".join(f"    {key} = {_hcl(value)}" for key, value in environment.items()),
+        "image": f"{values.region}-docker.pkg.dev/{project}/cloud-run-source-deploy/{service}-whole:latest",
         "generation": "        run.googleapis.com/execution-environment: gen1" if gen1 else "",
         "generation_flag": " --execution-environment=gen1" if gen1 else "",
         "input_prefix_of_terraform": _hcl(values.input_prefix),
@@ -234,11 +239,11 @@ def _holes(values: GcpValues) -> dict[str, str]:
         "name_in_path": quote_url(values.name, safe=""),
         "own_account": account,
         "python": values.python.replace(".", ""),
+        "python_version": values.python,
         "region": values.region,
         "service": service,
         "service_account": values.service_account or f"{account}@$PROJECT.iam.gserviceaccount.com",
-        "service_account_of_yaml": values.service_account
-        or f"{account}@{values.project or 'PROJECT'}.iam.gserviceaccount.com",
+        "service_account_of_yaml": values.service_account or f"{account}@{project}.iam.gserviceaccount.com",
         "service_account_of_terraform": _hcl(values.service_account),
         "timeout_s": str(values.timeout_s),
         "title": " ".join(values.name.replace("`", "'").split()),

@@ -41,3 +41,15 @@ class Uploads:
     def output_prefix(self) -> str:
         """What the names of answers to uploads begin with."""
         return self.environment.get("COLDPRESS_OUTPUT_PREFIX") or "scores/"
+
+    def check_prefixes(self) -> None:
+        """Refuse prefixes by which every upload would be taken for an answer.
+
+        Raises:
+            TemplateError: They are such.
+        """
+        if self.input_prefix.startswith(self.output_prefix):
+            raise TemplateError(
+                f"answers go below {self.output_prefix!r}, and uploads at {self.input_prefix!r} would pass for them, "
+                "so that none is scored: set COLDPRESS_OUTPUT_PREFIX or COLDPRESS_INPUT_PREFIX to another place"
+            )

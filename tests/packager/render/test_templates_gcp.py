@@ -142,6 +142,17 @@ def test_variables_reach_the_function_by_every_road():
         ({"uploads_bucket": "gs://data"}, r"uploads_bucket is 'gs://data'; expected a bucket's name, without gs://"),
         ({"uploads_bucket": "a b; rm -rf /"}, r"expected a bucket's name"),
         ({"environment": {"K_SERVICE": "x"}}, r"'K_SERVICE' cannot name a variable of yours"),
+        ({"environment": {"DEBUG": "1"}}, r"'DEBUG' cannot name a variable of yours"),
+        ({"environment": {"HOST": "::"}}, r"'HOST' cannot name a variable of yours"),
+        ({"environment": {"ENTRY_POINT": "x"}}, r"'ENTRY_POINT' cannot name a variable of yours"),
+        (
+            {"environment": {"COLDPRESS_INPUT_PREFIX": "scores/"}},
+            r"answers go below 'scores/', and uploads at 'scores/'",
+        ),
+        (
+            {"environment": {"COLDPRESS_INPUT_PREFIX": "a/b/", "COLDPRESS_OUTPUT_PREFIX": "a/"}},
+            r"answers go below 'a/'",
+        ),
         ({"environment": {"A-B": "x"}}, r"'A-B' cannot name a variable of yours"),
         ({"environment": {"COLDPRESS_INPUT_PREFIX": 'a"b'}}, r"COLDPRESS_INPUT_PREFIX is 'a\"b'; expected letters"),
     ],
@@ -353,24 +364,26 @@ case "$*" in
   *" describe "*"value(location)"*) echo EUROPE-WEST1 ;;
   "run services describe "*"--format=json"*)
     echo '{"status": {"traffic": [{"tag": "canary", "url": "http://127.0.0.1:9"}]}}' ;;
+  "run services list "*) [ "$MISSING" -eq 1 ] || echo "$READY" ;;
   "run services describe "*"value(status.url)"*) echo https://function.example ;;
   *" describe "*) exit "$MISSING" ;;
 esac
 """
 
 
-def deploy(folder, case, missing, script="./deploy.sh", arguments=(), curl=0):
+def deploy(folder, case, missing, script="./deploy.sh", arguments=(), curl=0, ready="digits-00001-abc", gcloud=_GCLOUD):
     """Run a script; return its outcome and what it asked of gcloud, a line a command."""
     tree, tools, asked = folder / case, folder / f"bin-{case}", folder / f"asked-{case}"
     write_files(render_gcp(GCP_CASES[case]), tree)
     tools.mkdir(exist_ok=True)
     asked.write_text("")
-    for name, text in {"gcloud": _GCLOUD, "curl": f"#!/bin/sh\nexit {curl}\n"}.items():
+    for name, text in {"gcloud": gcloud, "curl": f"#!/bin/sh\nexit {curl}\n"}.items():
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
     for each in tree.glob("*.sh"):
         each.chmod(0o755)
     variables = {"PATH": f"{tools}:{os.environ['PATH']}", "ASKED": str(asked), "MISSING": str(int(missing))}
+    variables["READY"] = ready
     done = subprocess.run([script, *arguments], cwd=tree, env=variables, capture_output=True, text=True, check=False)
     return done, asked.read_text().splitlines()
 
@@ -391,6 +404,23 @@ def test_the_first_deployment_makes_an_account_and_gets_every_caller(tmp_path):
     assert "--project=from-gcloud" in run
     assert "--cpu-boost" in run
     assert not asked_for(lines, "run services update-traffic")
+
+
+def test_a_first_deployment_that_failed_is_done_again_as_a_first(tmp_path):
+    """There is a service, and no revision of it that could go on answering."""
+    done, lines = deploy(tmp_path, "default", missing=False, ready="")
+    assert done.returncode == 0, done.stderr
+    (run,) = asked_for(lines, "run deploy")
+    assert "--no-traffic" not in run
+    assert not asked_for(lines, "run services update-traffic")
+
+
+def test_nothing_is_deployed_when_nobody_can_say_what_is_there(tmp_path):
+    """Taken for a first deployment, a new revision would get every caller."""
+    gcloud = _GCLOUD.replace('"run services list "*) ', '"run services list "*) exit 1;; "never ") ')
+    done, lines = deploy(tmp_path, "default", missing=False, gcloud=gcloud)
+    assert done.returncode != 0
+    assert not asked_for(lines, "run deploy")
 
 
 def test_a_later_deployment_gets_some_callers_once_it_is_healthy(tmp_path):

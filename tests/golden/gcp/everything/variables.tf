@@ -5,7 +5,7 @@ variable "project" {
 }
 
 variable "image" {
-  description = "The function's image, built by deploy.sh or by `gcloud builds submit --pack`; name it by its digest."
+  description = "The function's image, built as service.yaml says; name it by its digest."
   type        = string
 }
 

@@ -18,9 +18,11 @@ if ! gcloud iam service-accounts describe "$ACCOUNT" --project="$PROJECT" >/dev/
   gcloud iam service-accounts create coldpress-digits --project="$PROJECT" --display-name="Runs coldpress-digits"
 fi
 
-# A service that is there already goes on answering with the revision before.
+# A service that answers already goes on answering with the revision before.
 traffic=
-if gcloud run services describe "$SERVICE" --project="$PROJECT" --region="$REGION" >/dev/null 2>&1; then
+before=$(gcloud run services list --project="$PROJECT" --region="$REGION" --filter="metadata.name=$SERVICE" \
+  --format='value(status.latestReadyRevisionName)')
+if [ -n "$before" ]; then
   traffic="--no-traffic --tag=canary"
 fi
 

@@ -1,5 +1,4 @@
-# The same as deploy.sh makes, as a Terraform module. The image is the one that deploy.sh had built, or that CI builds:
-#     gcloud builds submit function --pack=image=IMAGE,env=GOOGLE_FUNCTION_TARGET=predict
+# The same as deploy.sh makes, as a Terraform module, for an image built as service.yaml says:
 #     terraform apply -var project=PROJECT -var image=IMAGE
 terraform {
   required_version = ">= 1.5"
