@@ -1,8 +1,9 @@
 """Starts a function app under Microsoft's worker library, and hands it requests as the Functions host would.
 
-Run as ``python -I -S -B _azure_worker.py TASK_ROOT CLIENT_DIR PORT``: the app's folder first on the path, then what the
-Python worker brings, nothing else. In Azure the host is a process of its own that talks gRPC to the worker's; here the
-messages are the same (protobuf, as Microsoft compiled them) and are handed over directly.
+Run as ``python -I -S -B _azure_worker.py TASK_ROOT CLIENT_DIR PORT KEY``: the app's folder first on the path, then what
+the Python worker brings, nothing else. In Azure the host is a process of its own that talks gRPC to the worker's; here
+the messages are the same (protobuf, as Microsoft compiled them) and are handed over directly. Who has KEY, the host's
+own, may also run a function by its name.
 
 From the host's source (azure-functions-host, ``GrpcMessageConversionExtensions``): names of headers in lower case, the
 values of one name joined, the query's empty values dropped, the URL with its escapes normalised and its query as sent,
@@ -12,7 +13,7 @@ beyond ASCII fails.
 
 import sys
 
-task_root, client, port = sys.argv[1:]
+task_root, client, port, host_key = sys.argv[1:]
 sys.path[:0] = [task_root, client]
 
 # ruff: noqa: E402
@@ -179,7 +180,9 @@ async def _connection(host: _Host, reader: asyncio.StreamReader, writer: asyncio
             key, value = name.lower(), value.strip()
             headers[key] = f"{headers[key]},{value}" if key in headers else value
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        if target.startswith(_ADMIN):
+        if target.startswith(_ADMIN) and headers.get("x-functions-key") != host_key:
+            reply = _Reply(401, {}, b"")
+        elif target.startswith(_ADMIN):
             reply = await host.run(target.removeprefix(_ADMIN), json.loads(body))
         else:
             reply = await host.answer(method, target, headers, body)

@@ -7,6 +7,7 @@ does not know this programming model. The function's log begins with a line that
 
 import base64
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -43,7 +44,8 @@ class AzureFunction(ServerProcess):
         library = client("azure", self.python, _LEAST if early else None)
         port = free_port()
         variables = CLEAN | self._settings() | environment
-        command = [self.python, "-I", "-S", "-B", _WORKER, self.root, library, str(port)]
+        self._key = secrets.token_hex()  # the host's own; callers of the function do not know it
+        command = [self.python, "-I", "-S", "-B", _WORKER, self.root, library, str(port), self._key]
         return self._serve(command, variables, port)
 
     def _settings(self) -> dict[str, str]:
@@ -79,7 +81,8 @@ class AzureFunction(ServerProcess):
         if function not in (known := self.functions()):
             raise EmulateError(f"The function app has no function {function}, only {', '.join(known)}.")
         document = {"data": base64.b64encode(data).decode(), "metadata": dict(metadata)}
-        request = HttpRequest("POST", f"/admin/functions/{function}", body=json.dumps(document).encode())
+        headers = {"x-functions-key": self._key}
+        request = HttpRequest("POST", f"/admin/functions/{function}", headers, json.dumps(document).encode())
         reply = self.call(request).reply
         if reply.status != 200:
             raise EmulateError(f"The function {function} failed: {reply.body.decode()}")

@@ -236,6 +236,13 @@ def test_there_are_no_other_doors_and_no_other_functions(tiny):
         tiny.trigger("score_upload", b"", {})
 
 
+@pytest.mark.parametrize("function", ["answer", "nope", ""])
+@pytest.mark.parametrize("headers", [None, {"x-functions-key": "guess"}])
+def test_nobody_else_runs_functions_by_name(tiny, function, headers):
+    reply = tiny.call(HttpRequest("POST", f"/admin/functions/{function}", headers, b"{")).reply
+    assert (reply.status, reply.body) == (401, b"")
+
+
 @pytest.fixture(scope="module")
 def store():
     if why := why_not():
