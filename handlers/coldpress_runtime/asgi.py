@@ -4,10 +4,13 @@ uvicorn starts it (``server:app`` in the bundle), FastAPI and Starlette mount it
 and Mangum takes it to Lambda. Settings:
 
 ========================= ===========================================================================================
-``COLDPRESS_CONCURRENCY`` requests at a time (80); one more is told 429, so that waiting bodies cannot fill the memory
+``COLDPRESS_CONCURRENCY`` requests at a time (80); one more is told 429
 ``COLDPRESS_LOG_ANSWERS`` a line of log for every answer; without it the first one and those that say what went wrong
                           leave one, as whatever stands in front of a container counts the rest
 ========================= ===========================================================================================
+
+Bodies that are there at a time take a quarter of the memory at most, or one of them all that one may; a body that finds
+no room is told 429, and one that is not there within a minute 408.
 """
 # ruff: noqa: E402 - the clock starts before the imports that it measures
 
@@ -19,8 +22,8 @@ _start = perf_counter()
 
 import os
 
-from coldpress_runtime.asgi_messages import decode, encode_headers, read_body
-from coldpress_runtime.errors import BusyError, ColdpressError
+from coldpress_runtime.asgi_messages import Bodies, decode, encode_headers
+from coldpress_runtime.errors import BusyError, ColdpressError, RequestError
 from coldpress_runtime.offload import Offload
 from coldpress_runtime.refusals import refusal
 from coldpress_runtime.service import Service
@@ -82,7 +85,8 @@ class _Answer:
         self._service = service
         self._offload = Offload(service)
         self._telemetry = Telemetry(service.manifest.name, service.timings, log_line)
-        self._limit = service.manifest.limits.request_bytes
+        limit = service.manifest.limits.request_bytes
+        self._bodies = Bodies(limit, max(limit, service.manifest.function.memory_mb << 18))
         self._concurrency = concurrency
         self._busy = 0
         self._talks = bool(os.environ.get("COLDPRESS_LOG_ANSWERS"))
@@ -97,14 +101,18 @@ class _Answer:
             response = refusal(BusyError(message))
         else:
             self._busy += 1
+            body: bytes | None = b""
             try:
-                body = await read_body(receive, request.headers.get("content-length", ""), self._limit)
+                body = await self._bodies.read(receive, request.headers.get("content-length", ""))
                 if body is None:
                     return  # the caller has gone
                 request.body = body
                 response = await self._offload.answer(request)
+            except RequestError as error:
+                response = refusal(error)
             finally:
                 self._busy -= 1
+                self._bodies.free(body or b"")
         try:
             await send(
                 {"type": "http.response.start", "status": response.status, "headers": encode_headers(request, response)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coldpress_runtime.errors import BusyError, LateError
 from coldpress_runtime.http import Request
 
 TYPE_CHECKING = False
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]
 
-__all__ = ["decode", "encode_headers", "read_body"]
+__all__ = ["Bodies", "decode", "encode_headers"]
 
 
 def decode(scope: Message) -> Request:
@@ -42,23 +43,65 @@ class _Unread(bytes):
         return self.length
 
 
-async def read_body(receive: Receive, announced: str, limit: int) -> bytes | None:
-    """Read a body, and no further than the limit; None when the caller goes."""
-    size = int(announced[:18]) if announced.isdecimal() else 0
-    if size <= limit:
+class Bodies:
+    """Reads bodies, so that callers who send much, or slowly, leave memory and time for the others.
+
+    Args:
+        limit: bytes of one body.
+        room: bytes of all that are there at a time.
+        patience_s: what a body may take to arrive; a caller whose machine is gone never says so.
+    """
+
+    def __init__(self, limit: int, room: int, patience_s: float = 60.0) -> None:
+        self._limit = limit
+        self._room = room
+        self._patience_s = patience_s
+        self._held = 0
+
+    async def read(self, receive: Receive, announced: str) -> bytes | None:
+        """Read a body, and no further than the limit; None when the caller goes. What is returned is to be freed.
+
+        Raises BusyError when there is no room, LateError when it does not arrive in time.
+        """
+        size = int(announced[:18]) if announced.isdecimal() else 0
+        if size > self._limit:
+            return _unread(size)
+        from asyncio import timeout  # noqa: PLC0415 - the server has loaded it
+
         chunks: list[bytes] = []
         size = 0
-        while size <= limit:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if not message.get("more_body"):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    unread = _Unread()
-    unread.length = size
-    return unread
+        body = None
+        try:
+            async with timeout(self._patience_s):
+                while size <= self._limit:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    self._held += len(chunks[-1])
+                    if self._held > self._room:
+                        raise BusyError("This function has no room for another body now; try again in a second.")
+                    if not message.get("more_body"):
+                        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                        return body
+        except TimeoutError:
+            raise LateError(f"The body was not all here within {self._patience_s:g} seconds; send it again.") from None
+        finally:
+            if body is None:
+                self._held -= size
+        return _unread(size)
+
+    def free(self, body: bytes) -> None:
+        """Give back the room of a body that was read."""
+        if type(body) is bytes:
+            self._held -= len(body)
+
+
+def _unread(size: int) -> bytes:
+    body = _Unread()
+    body.length = size
+    return body
 
 
 def encode_headers(request: Request, response: Response) -> list[tuple[bytes, bytes]]:

@@ -17,6 +17,7 @@
         ├── RunError             400  well-formed inputs that the model itself refuses
         ├── NotFoundError        404
         ├── MethodNotAllowedError 405
+        ├── LateError            408
         ├── TooLargeError        413
         ├── MediaTypeError       415
         └── BusyError            429  try again after ``retry_after`` seconds
@@ -34,6 +35,7 @@ __all__ = [
     "EngineError",
     "HookError",
     "InputError",
+    "LateError",
     "LibraryError",
     "LoadError",
     "ManifestError",
@@ -117,6 +119,12 @@ class MethodNotAllowedError(RequestError):
     def __init__(self, message: str, allow: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.allow = allow
+
+
+class LateError(RequestError):
+    """The body did not arrive in time."""
+
+    status = 408
 
 
 class TooLargeError(RequestError):

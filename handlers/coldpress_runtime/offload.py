@@ -34,7 +34,7 @@ class Offload:
 
     async def answer(self, request: Request) -> Response:
         """Answer a request; never raises."""
-        if self._seconds < _QUICK_S and len(request.body) < _QUICK_BYTES:
+        if self._seconds < _QUICK_S and _is_small(request):
             response = self._service.answer(request)
             timings = response.timings
             took = (timings.decode_ms + timings.run_ms + timings.encode_ms) / 1e3
@@ -50,13 +50,19 @@ class Offload:
         return await get_running_loop().run_in_executor(self._threads, self._timed, request)
 
     def _timed(self, request: Request) -> Response:
+        small = _is_small(request)
         start = thread_time()
         response = self._service.answer(request)
-        if len(request.body) < _QUICK_BYTES:
+        if small:
             took = thread_time() - start  # this thread's own work, for which others may have made it wait
             # Slowly down: of a model with quick and slow answers, few hold the event loop up.
             self._seconds = self._last = max(took, 0.9 * self._seconds + 0.1 * took)
         return response
+
+
+def _is_small(request: Request) -> bool:
+    """Whether the body takes next to no time to read; how large a compressed one becomes, nobody knows."""
+    return len(request.body) < _QUICK_BYTES and "content-encoding" not in request.headers
 
 
 def _cpus() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from coldpress_runtime.errors import BusyError, ColdpressError, MethodNotAllowedError
+from coldpress_runtime.errors import BusyError, ColdpressError, LateError, MethodNotAllowedError
 from coldpress_runtime.http import Response
 from coldpress_runtime.json_text import dump
 
@@ -19,6 +19,8 @@ def refusal(error: ColdpressError) -> Response:
         headers["Allow"] = ", ".join(error.allow)
     if isinstance(error, BusyError):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, LateError):
+        headers["Connection"] = "close"  # nobody waits for the rest
     if error.status >= 500:
         _log(error, "")
     return Response(error.status, headers, dump({"error": str(error)}), error)

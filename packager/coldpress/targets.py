@@ -157,7 +157,7 @@ TARGETS: Mapping[str, Target] = {
         Target(
             "container",
             "container",
-            ("server.py",),
+            ("server.py", "http_protocol.py"),
             "ServerFunction",
             (),  # asgi.py ships everywhere: any bundle may be mounted in an application
             "docker compose up --build",

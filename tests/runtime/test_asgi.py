@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -17,10 +18,11 @@ import uvicorn
 
 import coldpress_runtime
 from coldpress_runtime.asgi import make_app
-from coldpress_runtime.asgi_messages import decode
-from coldpress_runtime.errors import ColdpressError, ManifestError
+from coldpress_runtime.asgi_messages import Bodies, decode
+from coldpress_runtime.errors import BusyError, ColdpressError, LateError, ManifestError
 from coldpress_runtime.http import Request, Response
 from coldpress_runtime.offload import Offload
+from coldpress_runtime.refusals import refusal
 from tests.support.http import ask
 from tests.support.tiny import open_service, write_bundle
 
@@ -201,6 +203,58 @@ def test_a_caller_that_has_gone_when_the_answer_is_there_harms_nobody(app):
     asyncio.run(app(http_scope(), receive, send))
 
 
+def _piece(size, *, more=True):
+    return {"type": "http.request", "body": b" " * size, "more_body": more}
+
+
+def _read(bodies, *messages):
+    """Read a body that comes in these messages, and no more ever."""
+    waiting = list(messages)
+
+    async def receive():
+        return waiting.pop(0) if waiting else await asyncio.Future()
+
+    return asyncio.run(bodies.read(receive, ""))
+
+
+def test_a_body_that_does_not_arrive_is_given_up_and_its_room_given_back():
+    bodies = Bodies(limit=100, room=100, patience_s=0.01)
+    for _ in range(3):
+        with pytest.raises(LateError, match="not all here within"):
+            _read(bodies, _piece(60))
+    assert len(_read(bodies, _piece(100, more=False))) == 100
+
+
+def test_a_caller_whose_body_is_late_is_told_so_and_is_hung_up_on():
+    response = refusal(LateError("late"))
+    assert (response.status, response.headers["Connection"]) == (408, "close")
+
+
+def test_bodies_find_no_room_while_others_fill_it():
+    bodies = Bodies(limit=100, room=150)
+    first = _read(bodies, _piece(100, more=False))
+    with pytest.raises(BusyError, match="no room for another body"):
+        _read(bodies, _piece(30), _piece(30))
+    second = _read(bodies, _piece(50, more=False))
+    bodies.free(first)
+    bodies.free(second)
+    assert _read(bodies, _piece(50), {"type": "http.disconnect"}) is None
+    assert len(_read(bodies, _piece(60), _piece(60))) == 120  # over the limit: only its length is kept
+    assert len(_read(bodies, _piece(100, more=False))) == 100
+
+
+def test_the_room_of_a_body_is_free_again_when_it_is_answered(bundle):
+    app = make_app(bundle)
+    compressed = gzip.compress(_BODY)
+    for _ in range(3000):  # together more than a quarter of the memory
+        start, _ = converse(app, http_scope(), {"type": "http.request", "body": b" " * 999 + b"x"})
+        assert start["status"] == 400
+    start, _ = converse(
+        app, http_scope(headers=[(b"content-encoding", b"gzip")]), {"type": "http.request", "body": compressed}
+    )
+    assert start["status"] == 200
+
+
 def test_the_servers_life_is_followed_and_may_begin_again(app):
     for _ in range(2):
         sent = converse(app, {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
@@ -345,7 +399,10 @@ def _threads(*requests):
     offload = Offload(_Service())
 
     async def run():
-        return [(await offload.answer(Request("POST", "/", body=body, query=ms))).body for body, ms in requests]
+        return [
+            (await offload.answer(Request("POST", "/", {"content-encoding": "gzip"} if packed else {}, body, ms))).body
+            for body, ms, *packed in requests
+        ]
 
     return ["thread" if name.startswith(b"answer") else "loop" for name in asyncio.run(run())]
 
@@ -355,6 +412,11 @@ _QUICK, _SLOW, _LARGE = (b"", ""), (b"", "5"), (b" " * 65536, "")
 
 def test_quick_answers_are_made_on_the_event_loop_and_large_bodies_read_on_a_thread():
     assert _threads(_QUICK, _LARGE, _QUICK) == ["loop", "thread", "loop"]
+
+
+def test_a_compressed_body_is_read_on_a_thread_however_small_it_is():
+    assert _threads(_QUICK, (b"", "", True), _QUICK) == ["loop", "thread", "loop"]
+    assert _threads(_QUICK, (b"", "5", True), (b"", "5", True), _QUICK) == ["loop", "thread", "thread", "loop"]
 
 
 def test_a_model_that_is_slow_twice_moves_to_a_thread():

@@ -18,6 +18,7 @@ _EMPTY = """async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 """
+_PROTOCOL = "from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Protocol\n"
 
 
 class ServerFunction(ServerProcess):
@@ -26,7 +27,7 @@ class ServerFunction(ServerProcess):
     Where the function's own Python is missing, the same server compiled for the one there is stands in.
     """
 
-    EMPTY: ClassVar[Mapping[str, str]] = {"server.py": _EMPTY}
+    EMPTY: ClassVar[Mapping[str, str]] = {"server.py": _EMPTY, "http_protocol.py": _PROTOCOL}
     REPLACED: ClassVar[tuple[str, ...]] = ("httptools",)
 
     def _begin(self, environment: dict[str, str]) -> float:

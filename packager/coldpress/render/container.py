@@ -14,8 +14,9 @@ from coldpress.render.template import Template, quote, slug
 __all__ = ["COMMAND", "ContainerValues", "container_values", "render_container"]
 
 COMMAND = (
-    *("python", "-S", "-m", "uvicorn", "server:app", "--http", "httptools", "--loop", "asyncio", "--ws", "none"),
-    *("--lifespan", "off", "--no-access-log", "--no-proxy-headers", "--no-server-header", "--log-level", "warning"),
+    *("python", "-S", "-m", "uvicorn", "server:app", "--http", "http_protocol:Protocol", "--loop", "asyncio"),
+    *("--ws", "none", "--lifespan", "off", "--no-access-log", "--no-proxy-headers", "--no-server-header"),
+    *("--log-level", "warning"),
     *("--timeout-keep-alive", "620"),  # longer than load balancers keep a connection: Google's for 600 seconds
 )
 """What the image runs in the folder of the function; ``UVICORN_HOST`` and ``UVICORN_PORT`` say where it listens."""

@@ -1,5 +1,6 @@
 """A container's function under the server that it carries: how it starts, what it sees, how it ends."""
 
+import contextlib
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from coldpress.emulate.http import HttpRequest
 from coldpress.errors import EmulateError, ResolveError
 from coldpress.interpreters import find_interpreter
 from coldpress.render.container import COMMAND
+from coldpress.targets import TARGETS
 from tests.support.tiny import write_bundle
 
 _MINOR = next((minor for minor in ("3.13", "3.12", "3.14") if find_interpreter(minor)), None)
@@ -44,7 +46,8 @@ def bundle(tmp_path):
             server_wheels(_MINOR, {"aarch64": "arm64"}.get(os.uname().machine, "x86_64"), cache_dir("wheels")), folder
         )
         write_bundle(folder, "fp32", hooks, **changes)
-        (folder / "server.py").write_bytes((template_root() / "container" / "server.py").read_bytes())
+        for name in TARGETS["container"].files:
+            (folder / name).write_bytes((template_root() / "container" / name).read_bytes())
         (folder / "coldpress_runtime").symlink_to(Path(sys.modules["coldpress_runtime"].__file__).parent)
         return folder
 
@@ -122,6 +125,73 @@ def test_what_is_no_http_is_refused_and_harms_nobody(bundle):
             with socket.create_connection(("127.0.0.1", function.port)) as caller:
                 caller.sendall(junk)
                 assert caller.recv(65536).startswith(b"HTTP/1.1 400")
+        assert post(function).status == 200
+
+
+def received(caller):
+    """What the caller is sent until the connection ends."""
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):  # where it is cut off in the middle of what it sends
+        while piece := caller.recv(65536):
+            answer += piece
+    return answer
+
+
+_OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+_SIZED = b"POST /predict HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" % (_OFFER, len(_BODY))
+_CHUNKED = b"POST /predict HTTP/1.1\r\nHost: x\r\n%sTransfer-Encoding: chunked\r\n\r\n" % _OFFER
+_CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(_BODY), _BODY)
+_LAST = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [_SIZED + _BODY, _LAST],
+        [_SIZED, _BODY + _LAST],
+        [_SIZED[:40], _SIZED[40:90], _SIZED[90:] + _BODY[:9], _BODY[9:], _LAST],
+        [_CHUNKED + _CHUNKS, _LAST],
+        [_CHUNKED, _CHUNKS, _LAST],
+        [_SIZED + _BODY + _CHUNKED + _CHUNKS + _LAST],
+    ],
+    ids=["at once", "body later", "in pieces", "chunked", "chunks later", "several at once"],
+)
+def test_an_offer_to_change_the_protocol_costs_no_body(bundle, pieces):
+    """Java's HTTP clients make it with every request to a plain port."""
+    with ServerFunction(bundle()) as function, socket.create_connection(("127.0.0.1", function.port)) as caller:
+        caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            caller.sendall(piece)
+        answers = received(caller)
+        assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") > 1
+        assert answers.count(b'{"outputs":{"y":[[1.5,-2.0]]}}') == b"".join(pieces).count(_BODY)
+        assert answers.endswith(b'{"live":true}')
+
+
+def test_there_is_nothing_to_connect_to(bundle):
+    with ServerFunction(bundle()) as function, socket.create_connection(("127.0.0.1", function.port)) as caller:
+        caller.sendall(b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\n\r\n")
+        assert received(caller).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /v2 HTTP/1.1\r\nX: ",
+        b"GET /",
+        b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+        b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+    ],
+    ids=["header", "path", "extension of a chunk", "trailer"],
+)
+def test_what_does_not_end_is_cut_off_before_it_fills_the_memory(bundle, start):
+    with ServerFunction(bundle()) as function:
+        with socket.create_connection(("127.0.0.1", function.port)) as caller, contextlib.suppress(OSError):
+            caller.sendall(start)
+            for _ in range(1000):
+                caller.sendall(b"a" * 65536)
+            pytest.fail("64 MB were taken")
+        assert function.peak_mb < 100
         assert post(function).status == 200
 
 

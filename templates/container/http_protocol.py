@@ -1,0 +1,64 @@
+"""How uvicorn reads requests from a connection, but for two things that it leaves to a proxy in front of it.
+
+An offer to change the protocol (``Upgrade: h2c``, as Java's clients make it) is passed over as RFC 9110 allows, and the
+request answered; uvicorn would lose its body. And a head that does not end is cut off before it fills the memory.
+"""
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_HEAD_BYTES = 65536  # and what comes in one reading of the socket at most
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    _unfinished = 0  # bytes since a head, a piece of a body, or a message was last complete
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came over the connection."""
+        self._unset_keepalive_if_required()
+        self._unfinished += len(data)
+        try:
+            self._feed(data)
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        else:
+            if self._unfinished > _HEAD_BYTES:
+                self.send_400_response(f"The head of a request, or what follows its body, is over {_HEAD_BYTES} bytes.")
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as offer:  # the parser has read the head, and takes no more
+                data = self._head_without_offer() + data[offer.args[0] :]
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise HttpParserError("there is nothing to connect to")
+        lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def on_headers_complete(self) -> None:
+        """Start the answer, unless the request is to be read again without its offer."""
+        self._unfinished = 0
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._unfinished = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request."""
+        self._unfinished = 0
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
