@@ -111,6 +111,7 @@ class AlibabaValues(Uploads):
         self._check_environment()
 
     def _check_environment(self) -> None:
+        self.check_prefixes()
         for name in self.environment:
             if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", name) or name.startswith(("FC_", "ALIBABA_CLOUD_")):
                 raise TemplateError(

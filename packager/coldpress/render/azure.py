@@ -119,6 +119,7 @@ class AzureValues(Uploads):
                 raise TemplateError(
                     f"{prefix!r} cannot begin names of uploads: use letters, digits and the signs _ . - /"
                 )
+        self.check_prefixes()
         for name in self.environment:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(_OURS):
                 raise TemplateError(

@@ -162,6 +162,7 @@ def test_every_memory_size_has_a_ratio_of_cpu_that_function_compute_takes(memory
         ({"uploads_bucket": "My_Bucket"}, "expected 3 to 63 lower-case letters"),
         ({"environment": {"1A": "x"}}, "'1A' cannot name a variable"),
         ({"environment": {"FC_REGION": "x"}}, "'FC_REGION' cannot name a variable"),
+        ({"environment": {"COLDPRESS_INPUT_PREFIX": "scores/in/"}}, "answers go below 'scores/'"),
         ({"environment": {"A": "x" * 5000}}, "environment has 5001 bytes; Function Compute takes 4096"),
     ],
 )

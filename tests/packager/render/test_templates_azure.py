@@ -202,6 +202,7 @@ def test_the_readme_says_plainly_that_there_are_no_weights_between_versions():
         ({"environment": {"FUNCTIONS_WORKER_RUNTIME": "x"}}, "none of Azure's own names"),
         ({"environment": {"SCM_DO_BUILD_DURING_DEPLOYMENT": "1"}}, "none of Azure's own names"),
         ({"environment": {"COLDPRESS_INPUT_PREFIX": "it's"}}, "cannot begin names of uploads"),
+        ({"environment": {"COLDPRESS_INPUT_PREFIX": "scores/in/"}}, "answers go below 'scores/'"),
     ],
 )
 def test_what_a_deployment_would_refuse_is_refused_at_once(wrong, said):
