@@ -97,7 +97,8 @@ def _score_uploads(app: Any, azure: Any, service: Service, telemetry: Telemetry,
         body = blob.read()
         properties = blob.blob_properties or {}
         _, _, key = blob.name.partition("/")
-        upload = Upload(container, key, properties.get("ContentType") or "", len(body), properties.get("ETag") or "")
+        kind, version, encoding = (properties.get(name) or "" for name in ("ContentType", "ETag", "ContentEncoding"))
+        upload = Upload(container, key, kind, len(body), version, encoding)
 
         def write(key: str, document: bytes) -> None:
             (errors if key.endswith(".error.json") else scores).set(document)

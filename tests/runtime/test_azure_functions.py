@@ -275,6 +275,11 @@ def test_an_upload_is_scored_and_twice_the_same(watcher, upload):
     assert first[1] is None
 
 
+def test_a_blob_that_is_kept_compressed_is_scored(watcher, upload):
+    properties = {"ContentType": "application/json", "ContentEncoding": "gzip"}
+    assert json.loads(upload(watcher, gzip.compress(_BODY, mtime=0), properties=properties)[0]) == _ANSWER
+
+
 @pytest.mark.parametrize(
     ("body", "properties"),
     [(b"{", None), (b"\x89PNG", {"ContentType": "image/png"}), (b" " * 6291457, {}), (b"[]", {"ContentType": None})],
