@@ -60,12 +60,13 @@ class Rows(NamedTuple):
 
     Attributes:
         numbers: those of the good records, ascending, ``(k,)`` int64.
-        columns: by input name, arrays ``(k, ...)`` of the input's dtype; object arrays of ``str`` for BYTES.
+        columns: by input name, arrays ``(k, ...)`` of the input's dtype, object arrays of ``str`` for BYTES; where the
+            records differ in shape, or are no tensors, a list of ``k`` values as the engine takes them one by one.
         rejects: the others, ascending.
     """
 
     numbers: np.ndarray[Any, Any]
-    columns: dict[str, np.ndarray[Any, Any]]
+    columns: dict[str, np.ndarray[Any, Any] | list[Any]]
     rejects: list[Reject]
 
 
@@ -78,7 +79,13 @@ class Stream(Protocol):
 
 
 class Format(Protocol):
-    """A kind of file: how it falls into records, and what a record says."""
+    """A kind of file: how it falls into records, and what a record says.
+
+    Attributes:
+        seeks: whether ``chunks`` needs a whole file at hand (``read``, ``seek``, ``tell``) and not a stream.
+    """
+
+    seeks: bool
 
     def chunks(self, stream: Stream, start: Position, sizes: Sizes) -> Iterator[Chunk]:
         """Yield chunks from ``start`` on, in bounded memory; ``stream`` stands at ``start.offset``."""
@@ -86,4 +93,8 @@ class Format(Protocol):
 
     def rows(self, chunk: Chunk) -> Rows:
         """Return the rows of a chunk. Bad data raises nothing: the record is a reject."""
+        ...
+
+    def record(self, chunk: Chunk, row: int) -> bytes:
+        """Return record ``row`` of a chunk for the rejects file, at most ``RAW_BYTES`` of it."""
         ...
