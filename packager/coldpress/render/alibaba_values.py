@@ -29,6 +29,7 @@ REGIONS = (
 )
 _PYTHON = "3.12"
 _ENVIRONMENT_BYTES = 4096
+_RESERVED = {"accessKeyID", "accessKeySecret", "securityToken", "topic"}
 _NAME_CHARACTERS = 48
 
 
@@ -117,6 +118,8 @@ class AlibabaValues(Uploads):
                 raise TemplateError(
                     f"{name!r} cannot name a variable of a function: use letters, digits and _, and no FC_ in front"
                 )
+            if name in _RESERVED:
+                raise TemplateError(f"{name} is a variable that Function Compute keeps for itself: use another name")
         size = sum(len(name.encode()) + len(value.encode()) for name, value in self.environment.items())
         if size > _ENVIRONMENT_BYTES:
             raise TemplateError(

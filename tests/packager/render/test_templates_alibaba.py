@@ -163,6 +163,7 @@ def test_every_memory_size_has_a_ratio_of_cpu_that_function_compute_takes(memory
         ({"environment": {"1A": "x"}}, "'1A' cannot name a variable"),
         ({"environment": {"FC_REGION": "x"}}, "'FC_REGION' cannot name a variable"),
         ({"environment": {"COLDPRESS_INPUT_PREFIX": "scores/in/"}}, "answers go below 'scores/'"),
+        ({"environment": {"securityToken": "x"}}, "securityToken is a variable that Function Compute keeps for itself"),
         ({"environment": {"A": "x" * 5000}}, "environment has 5001 bytes; Function Compute takes 4096"),
     ],
 )
@@ -331,12 +332,20 @@ with log.open("a") as file:
     file.write(" ".join(words) + chr(10))
 option = dict(zip(words, words[1:]))
 if words[:2] == ["version", "publish"]:
+    if problem := state.pop("problem", ""):
+        print("Error Message:", problem)
+        state_file.write_text(json.dumps(state))
+        sys.exit(101)
     state["versions"] += 1
     print(json.dumps({{"versionId": str(state["versions"])}}))
+elif words[:2] == ["version", "list"]:
+    print(json.dumps([{{"versionId": str(version)}} for version in range(state["versions"], 0, -1)]))
 elif words[:2] == ["alias", "list"]:
     print(json.dumps([state["alias"]] if state["alias"] else []))
 elif words[:2] == ["alias", "publish"]:
     weights = json.loads(option["--vw"])
+    if option["--version-id"] in weights:
+        sys.exit("InvalidArgument")
     state["alias"] = {{"aliasName": option["--alias-name"], "versionId": option["--version-id"],
                       "additionalVersionWeight": weights}}
 elif words[0] == "deploy" and "--trigger" in words and not state["alias"]:
@@ -355,8 +364,11 @@ def released(tmp_path):
     stand_in.write_text(_STAND_IN.format(python=sys.executable, home=str(tmp_path)))
     stand_in.chmod(stand_in.stat().st_mode | stat.S_IEXEC)
 
-    def run(values, *words):
+    def run(values, *words, problem=""):
         write_files(render_alibaba(values), tmp_path / "build")
+        if problem:
+            state = json.loads((tmp_path / "state").read_text())
+            (tmp_path / "state").write_text(json.dumps(state | {"problem": problem}))
         environment = {"PATH": f"{stand_in.parent}:{Path(sys.executable).parent}:/usr/bin:/bin"}
         done = subprocess.run(
             ["sh", tmp_path / "build" / "deploy.sh", *words],
@@ -399,6 +411,70 @@ def test_without_a_canary_a_version_is_for_everybody_at_once(released):
     released(values)
     second = released(values)
     assert (second.main, second.tried) == ("2", {})
+
+
+_UNCHANGED = "can not publish version for function 'm', detail: 'No changes were made since last publish'"
+
+
+def test_a_deployment_that_stopped_half_way_goes_on_with_the_version_it_has_made(released):
+    values = AlibabaValues(name="m", canary_percent=25)
+    for _ in range(11):
+        released(values)
+        released(values, "promote")
+    again = released(values, problem=_UNCHANGED)
+    assert (again.status, again.main, again.tried) == (0, "11", {}), again.said
+    assert again.calls[-1] == "info"
+    trying = released(values)
+    assert (trying.main, trying.tried) == ("11", {"12": 0.25})
+    again = released(values, problem=_UNCHANGED)
+    assert (again.status, again.main, again.tried) == (0, "11", {"12": 0.25}), again.said
+
+
+def test_a_version_that_cannot_be_made_for_another_reason_stops_the_deployment(released):
+    released(AlibabaValues(name="m"))
+    refused = released(AlibabaValues(name="m"), problem="AccessDenied: fc:PublishFunctionVersion")
+    assert refused.status == 1
+    assert "AccessDenied" in refused.said
+    assert refused.calls[-1].startswith("version publish")
+
+
+def test_the_address_is_read_where_fc3_tells_it(tmp_path):
+    """Its `info` has a `url` for triggers of LATEST alone, and output of one resource goes without its name."""
+    readme = render_alibaba(AlibabaValues(name="m"))["README.md"]
+    stand_in = tmp_path / "s"
+    said = {"functionName": "m", "triggers": [{"triggerType": "http", "httpTrigger": {"urlInternet": "https://x/"}}]}
+    stand_in.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(said)}\nEND\n")
+    stand_in.chmod(0o755)
+    (line,) = re.findall(r"^URL=.*$", readme, re.MULTILINE)
+    environment = {"PATH": f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"}
+    found = subprocess.check_output(["sh", "-c", f"{line}; echo $URL"], env=environment, text=True)
+    assert found == "https://x/\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "said"),
+    [
+        ([], True, "usage: python3 call.py URL FILE"),
+        (["http://127.0.0.1:1/predict", "-"], False, "ALIBABA_CLOUD_ACCESS_KEY_ID is not set"),
+        (["http://127.0.0.1:1/predict", "nowhere.json"], True, "cannot send nowhere.json"),
+        (["http://127.0.0.1:1/predict", "-"], True, "Connection refused"),
+        (["/predict", "-"], True, "cannot send - to '/predict'"),
+    ],
+    ids=["no words", "no key", "no file", "nobody there", "no address"],
+)
+def test_a_call_that_cannot_be_made_is_told_in_a_sentence(tmp_path, words, key, said):
+    (tmp_path / "call.py").write_text(render_alibaba(AlibabaValues(name="m"))["call.py"])
+    done = subprocess.run(
+        [sys.executable, tmp_path / "call.py", *words],
+        cwd=tmp_path,
+        env=CREDENTIALS if key else {},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_instances_that_stay_started_and_a_bound_are_set_and_taken_back(released):

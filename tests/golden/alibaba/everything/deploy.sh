@@ -11,13 +11,14 @@ set -eu
 cd "$(dirname "$0")"
 percent=25 # of the callers get a new version first
 
-# The version of what is on stdin, a version or the list of aliases; with `new`, the one that the alias tries out.
+# The version of what is on stdin: a version, versions (the newest), aliases (that of live; with `new`, the one it tries).
 version_of() {
   python3 -c '
 import json, sys
 found = json.loads(sys.stdin.read() or "[]")
 if isinstance(found, list):
-    found = next((each for each in found if each["aliasName"] == "live"), {})
+    found = [each for each in found if each.get("aliasName", "live") == "live"]
+    found = max(found, key=lambda each: each["versionId"].zfill(9), default={})
 weights = found.get("additionalVersionWeight") or {}
 print(next(iter(weights), "") if sys.argv[1:] == ["new"] else found.get("versionId", ""))
 ' "$@"
@@ -30,11 +31,17 @@ alias_is() { # main version, the version that is tried out and its share
 case "${1-}" in
   "")
     s deploy --function -y
-    made=$(s version publish --description 1.0 --silent -o json)
+    # Where nothing has changed since the last version, there is no other: go on with that one.
+    if ! made=$(s version publish --description 1.0 --silent -o json); then
+      case $made in
+        *"No changes were made since last publish"*) made=$(s version list --silent -o json) ;;
+        *) printf '%s\n' "$made" >&2; exit 1 ;;
+      esac
+    fi
     version=$(printf %s "$made" | version_of)
     aliases=$(s alias list --silent -o json)
     main=$(printf %s "$aliases" | version_of)
-    if [ -z "$main" ] || [ "$percent" -eq 0 ]; then
+    if [ -z "$main" ] || [ "$version" = "$main" ] || [ "$percent" -eq 0 ]; then
       alias_is "$version" '{}'
     else
       alias_is "$main" "{\"$version\": 0.25}"

@@ -55,4 +55,12 @@ def main(url: str, file: str, content_type: str = "application/json") -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:]))
+    if len(sys.argv) not in {3, 4}:
+        sys.exit("usage: python3 call.py URL FILE [CONTENT_TYPE]")
+    for variable in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"):
+        if variable not in os.environ:
+            sys.exit(f"{variable} is not set: export the access key that signs the request")
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except (OSError, ValueError) as error:
+        sys.exit(f"cannot send {sys.argv[2]} to {sys.argv[1]!r}: {error}")
