@@ -157,6 +157,14 @@ def test_instances_are_sized_and_kept_ready_as_asked():
     assert "perInstanceConcurrency" not in bicep()
 
 
+def test_no_tool_builds_in_the_cloud():
+    files = render_azure(AzureValues(name="m"))
+    project = yaml.safe_load(files["azure.yaml"])
+    assert project["services"]["api"]["remoteBuild"] is False
+    assert project["requiredVersions"]["azd"] == ">= 1.23.5"  # the first that heeds it on Flex Consumption
+    assert "--build-remote false" in files["deploy.sh"]  # for Python the Azure CLI builds unless told this
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(1, "00:00:01"), (60, "00:01:00"), (230, "00:03:50")])
 def test_the_host_ends_what_takes_longer_than_the_timeout(seconds, text):
     assert settings(bicep(timeout_s=seconds))["AzureFunctionsJobHost__functionTimeout"] == f"'{text}'"
