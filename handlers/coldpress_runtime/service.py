@@ -55,6 +55,7 @@ class Service:
     Attributes:
         manifest: what the packager wrote.
         session: the engine's open session.
+        hooks: the user's own functions around it; None where there are none.
         timings: what opening cost, in milliseconds: manifest_ms, library_ms, session_ms, hooks_ms, warmup_ms,
             total_ms, and import_ms when the adapter measured it.
         portable: whether the portable model was opened because the chosen one does not suit this machine.
@@ -66,7 +67,7 @@ class Service:
         self.portable = portable
         self.timings: dict[str, float] = {}
         self._root = root
-        self._hooks = hooks
+        self.hooks = hooks
         self._timed = bool(os.environ.get("COLDPRESS_SERVER_TIMING"))
         self._inputs = {info.name: info for info in session.inputs}
         self._outputs = {info.name: info for info in session.outputs}
@@ -215,7 +216,7 @@ class Service:
     def _predict(self, request: Request, timings: Timings) -> Response:
         start = perf_counter()
         self._body(request)
-        hooks = self._hooks
+        hooks = self.hooks
         count = None
         if hooks is not None and hooks.preprocess is not None:
             inputs = hooks.inputs(request, self._inputs)
@@ -251,7 +252,7 @@ class Service:
     def _openapi(self) -> dict[str, Any]:
         from coldpress_runtime.openapi import describe_api  # noqa: PLC0415 - not needed to start
 
-        return describe_api(self.manifest, self.session, self._hooks)
+        return describe_api(self.manifest, self.session, self.hooks)
 
 
 def _server_metadata() -> dict[str, Any]:
