@@ -234,6 +234,7 @@ def _fit(plan: Plan, bundle: Path) -> Fit:
         memory_mb=plan.memory_mb,
         timeout_s=plan.timeout_s,
         snapstart=_snapstart(plan),
+        region=getattr(plan.values, "region", ""),
     )
 
 

@@ -42,8 +42,8 @@ class Provider:
     unknown: str = ""
 
 
-def provider(name: str, *, snapstart: bool = False) -> Provider:
-    """Return the limits of a target.
+def provider(name: str, *, snapstart: bool = False, region: str = "") -> Provider:
+    """Return the limits of a target, in most of its regions unless one is named.
 
     Raises:
         FitError: no limits are written down for it.
@@ -53,8 +53,11 @@ def provider(name: str, *, snapstart: bool = False) -> Provider:
         known = ", ".join(key for key in tables if key != "as_of")
         raise FitError(f'there are no limits for the target "{name}": expected one of {known}.')
     table = dict(table)
-    limits = {**table.pop("limits"), **(table.pop("snapstart", {}) if snapstart else {})}
-    table.pop("snapstart", None)
+    limits, with_it, elsewhere = table.pop("limits"), table.pop("snapstart", {}), dict(table.pop("elsewhere", {}))
+    if snapstart:
+        limits = limits | with_it
+    if region in elsewhere.pop("regions", ()):
+        limits = limits | elsewhere
     return Provider(
         name=name,
         limits={key: _limit(key, value) for key, value in limits.items()},

@@ -74,6 +74,7 @@ def check_fit(
     memory_mb: int,
     timeout_s: int,
     snapstart: bool = False,
+    region: str = "",
     peak_mb: float | None = None,
     init_ms: float | None = None,
 ) -> Fit:
@@ -87,13 +88,14 @@ def check_fit(
         memory_mb: the memory that the function asks for, in the provider's MB (2^20 bytes).
         timeout_s: how long a request may take, in seconds.
         snapstart: whether Lambda's SnapStart is on, which changes two limits.
+        region: where it goes, as the provider writes it; empty: where most go.
         peak_mb: the largest resident size measured, in MB (2^20 bytes), when it was.
         init_ms: the time to load, in milliseconds, when it was measured.
 
     Raises:
         FitError: there are no limits for the target, or a setting is outside of what the provider offers at all.
     """
-    there = provider(target, snapstart=snapstart)
+    there = provider(target, snapstart=snapstart, region=region)
     check_settings(there, python=python, architecture=architecture, memory_mb=memory_mb, timeout_s=timeout_s)
     used: dict[str, int | None] = {
         "unzipped_bytes": sizes.unzipped_bytes,

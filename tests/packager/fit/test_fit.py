@@ -9,6 +9,7 @@ from coldpress.errors import BundleError, FitError
 from coldpress.fit.limits import provider
 from coldpress.fit.sizes import Entry, Sizes, kind_of, measure_sizes
 from coldpress.fit.verdict import check_fit
+from coldpress.render.alibaba_values import REGIONS as ALIBABA_REGIONS
 
 MB = 1_000_000
 LIMIT = 262_144_000
@@ -71,6 +72,19 @@ def test_a_zip_over_a_limit_that_has_no_way_around_it_needs_an_image():
     assert fit.verdict == "needs-image"
     assert "zipped and Function Compute 3.0 takes 524.3 MB" in fit.advice[0]
     assert "at most 509." in fit.advice[1]
+
+
+def test_a_code_package_may_have_a_fifth_of_that_in_some_of_alibabas_regions():
+    sizes = _sizes(model=300 * MB)
+    settings = {"target": "alibaba", "python": "3.12", "memory_mb": 4096}
+    assert _check(sizes, **settings).verdict == "fits"
+    assert _check(sizes, **settings, region="cn-shanghai").verdict == "fits"
+    fit = _check(sizes, **settings, region="eu-west-1")
+    assert fit.verdict == "needs-image"
+    assert "zipped and Function Compute 3.0 takes 104.9 MB" in fit.advice[0]
+    assert {region for region in ALIBABA_REGIONS if provider("alibaba", region=region) != provider("alibaba")} == {
+        *("cn-qingdao", "cn-chengdu", "ap-northeast-2", "ap-southeast-7", "eu-west-1", "us-west-1"),
+    }
 
 
 def test_packages_that_alone_do_not_fit_need_an_image_and_are_named():
