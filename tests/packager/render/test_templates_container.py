@@ -173,6 +173,16 @@ def test_every_pod_is_probed_at_the_protocols_own_paths():
         assert container["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
 
 
+def test_a_model_may_take_two_minutes_to_load_before_its_pod_is_taken_for_dead():
+    for spec in specs():
+        (container,) = spec["containers"]
+        startup, liveness = container.get("startupProbe"), container["livenessProbe"]
+        if startup:
+            assert startup["periodSeconds"] * startup["failureThreshold"] == 120
+        else:
+            assert liveness["initialDelaySeconds"] == 120
+
+
 def test_nobody_from_outside_gets_in_unless_asked():
     (rule,) = manifests()["NetworkPolicy"]["spec"]["ingress"]
     assert rule["from"] == [{"podSelector": {"matchLabels": {"digits-caller": "true"}}}]
