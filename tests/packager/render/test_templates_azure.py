@@ -137,6 +137,11 @@ def test_uploads_below_the_prefix_are_told_of_and_answers_are_not():
     assert "/data/blobs/in/'" in render_azure(values)["events.bicep"]
 
 
+def test_the_whole_container_may_be_watched():
+    values = AzureValues(name="m", uploads_container="data", environment={"COLDPRESS_INPUT_PREFIX": ""})
+    assert "uploaded to `data/` is" in render_azure(values)["README.md"]
+
+
 def test_without_uploads_there_is_nothing_of_them():
     files = render_azure(AzureValues(name="m"))
     assert "events.bicep" not in files
