@@ -29,6 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from coldpress_runtime.batch.settings import Batch
+
 __all__ = [
     "FORMAT",
     "Engine",
@@ -57,6 +59,12 @@ def _format(value: Any, where: str) -> int:
     if type(value) is not int or value != FORMAT:
         raise error(where, f"{FORMAT}, the layout that this runtime reads", value)
     return value
+
+
+def _batch(value: Any, where: str) -> Batch:
+    from coldpress_runtime.batch.settings import Batch  # noqa: PLC0415 - it ships where there are batches
+
+    return Batch.read(value, where)
 
 
 class Engine(Record):
@@ -135,15 +143,17 @@ class Manifest(Record):
     """The whole of ``coldpress.json``.
 
     ``portable`` is opened instead of ``model`` when this machine's CPU lacks a flag in ``model.cpu``, or when
-    ``model`` will not open. ``hooks`` is a Python file with ``preprocess`` and ``postprocess``.
+    ``model`` will not open. ``hooks`` is a Python file with ``preprocess`` and ``postprocess``. ``batch`` is there in
+    bundles that score uploads row by row.
     """
 
     __slots__ = (  # noqa: RUF023
         "format", "name", "version", "engine", "model", "portable", "threads", "warmup", "hooks", "limits", "function",
+        "batch",
     )  # fmt: skip
     READERS = (
         _format, text, text, Engine.read, Model.read, or_null(Model.read), integer(1, 1024), Warmup.read,
-        or_null(path), Limits.read, Function.read,
+        or_null(path), Limits.read, Function.read, or_null(_batch),
     )  # fmt: skip
     format: int
     name: str
@@ -156,6 +166,7 @@ class Manifest(Record):
     hooks: str | None
     limits: Limits
     function: Function
+    batch: Batch | None
 
     def check(self) -> None:
         """Check the stand-in model and the warm-up's names."""

@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULT_PASSES",
     "METRICS",
     "PASSES",
+    "BatchConfig",
     "Bytes",
     "Config",
     "FunctionConfig",
@@ -150,6 +151,25 @@ class FunctionConfig:
 
 
 @dataclass(frozen=True)
+class BatchConfig:
+    """``[batch]``: what is uploaded below ``input`` of a bucket is scored row by row into ``output``.
+
+    The function that does it is one of its own on AWS, with this memory and time limit; elsewhere it is the function
+    that answers, and those of ``[function]`` count.
+    """
+
+    input: str = "uploads/"
+    output: str = "scores/"
+    format: Literal["jsonl", "csv", "parquet", "npy"] = "jsonl"
+    columns: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    max_rejects: float = field(default=0.1, metadata={"at_least": 0, "at_most": 1})
+    memory_mb: int = field(default=1769, metadata={"at_least": 128})  # one vCPU
+    timeout_s: int = field(default=900, metadata={"at_least": 60})
+    concurrency: int = field(default=10, metadata={"at_least": 2, "at_most": 1000})  # a queue's own bounds
+
+
+@dataclass(frozen=True)
 class Config:
     """All of ``coldpress.toml``. Paths are relative to the file's own folder until loaded, and usable afterwards."""
 
@@ -158,6 +178,7 @@ class Config:
     shrink: ShrinkConfig = ShrinkConfig()
     function: FunctionConfig = FunctionConfig()
     targets: TargetsConfig = field(default_factory=TargetsConfig)
+    batch: BatchConfig | None = None
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any] | None = None) -> Config:
@@ -278,7 +299,20 @@ def _checked(config: Config) -> Config:
     aws = config.targets.aws
     if aws.auth == "jwt" and not (aws.jwt_issuer and aws.jwt_audience):
         raise ConfigError('`targets.aws.auth` is "jwt", which needs `jwt_issuer` and `jwt_audience` beside it.')
+    if config.batch is not None:
+        _check_prefixes(config.batch)
     return config
+
+
+def _check_prefixes(batch: BatchConfig) -> None:
+    for name, prefix in (("input", batch.input), ("output", batch.output)):
+        if not prefix.endswith("/") or prefix.startswith("/") or not prefix.isprintable():
+            raise ConfigError(f"`batch.{name}` holds {prefix!r}; expected a prefix that ends in `/`, such as uploads/.")
+    if batch.output.startswith(batch.input):
+        raise ConfigError(
+            f"`batch.output` holds {batch.output!r}, which lies below `batch.input`: what is written would be scored "
+            "again, and again; choose a prefix beside it."
+        )
 
 
 def _join(where: str, key: str) -> str:

@@ -16,11 +16,14 @@ from coldpress.bundle.archive import Archive, write_zip
 from coldpress.bundle.swap import fresh_file
 from coldpress.bundle.tree import Tree, TreePlan, build_tree
 from coldpress.bundle.verify import Verification, verify
-from coldpress.bundle.wheels import Engine, Wheel, lock_text, resolve
+from coldpress.bundle.wheels import Wheel, lock_text, resolve
 from coldpress.cache import cache_dir
+from coldpress.config import BatchConfig
 from coldpress.console import progress
-from coldpress.fit.limits import Limit, provider
+from coldpress.contract import batch_record, limits, manifest, snapstart
+from coldpress.errors import FitError
 from coldpress.fit.sizes import measure_sizes
+from coldpress.fit.tiers import tier
 from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms.choose import GROWTH_BYTES, Choice, choose_form
 from coldpress.interpreters import find_interpreter
@@ -44,7 +47,8 @@ __all__ = ["Packed", "execute"]
 class Packed:
     """What a ``pack`` made; without ``archive`` and ``verification`` when the bundle does not fit.
 
-    ``tokenizer`` is the text of the ``tokenizer.json`` that goes with a trimmed vocabulary.
+    ``tokenizer`` is the text of the ``tokenizer.json`` that goes with a trimmed vocabulary, ``batch`` the function that
+    scores uploads, where it is one of its own.
     """
 
     plan: Plan
@@ -57,6 +61,7 @@ class Packed:
     notes: tuple[str, ...]
     report: Mapping[str, Any]
     tokenizer: str | None = None
+    batch: Archive | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``pack --json`` prints."""
@@ -75,6 +80,7 @@ class Packed:
                 "sha256": self.archive.sha256 if self.archive else None,
                 "code_sha256": self.archive.code_sha256 if self.archive else None,
             },
+            "batch": _artifact(self.batch),
             "fit": self.fit.to_json(),
             "shrink": dict(self.shrunk.record),
             "quality": dict(self.shrunk.quality),
@@ -83,6 +89,12 @@ class Packed:
             "bytecode": {"python": self.tree.bytecode.python, "files": self.tree.bytecode.files},
             "notes": list(self.notes),
         }
+
+
+def _artifact(batch: Archive | None) -> dict[str, Any] | None:
+    if batch is None:
+        return None
+    return {"zip_bytes": batch.zip_bytes, "sha256": batch.sha256, "code_sha256": batch.code_sha256}
 
 
 def execute(plan: Plan) -> Packed:
@@ -95,7 +107,8 @@ def execute(plan: Plan) -> Packed:
         packed = _build(plan, Path(scratch))
         if packed.archive:
             with progress(f"write {plan.out}"):
-                publish(plan, packed.archive.path, packed.to_json(), packed.report, packed.tokenizer)
+                batch = packed.batch.path if packed.batch else None
+                publish(plan, packed.archive.path, packed.to_json(), packed.report, packed.tokenizer, batch)
     return packed
 
 
@@ -103,10 +116,12 @@ def _build(plan: Plan, work: Path) -> Packed:
     """Make everything in ``work``: nothing outside it is written but caches."""
     found = shrink_file(plan.shrink, plan.model, plan.python, work, bundled=True)
     yardstick = found.inputs.reference if found.shrunk.exact else Reference(found.shrunk.path)
-    packages = _packages(plan)
+    batch = None if plan.separate else plan.batch
+    packages = _packages(plan, batch)
     choice = _choose_form(plan, found, yardstick, work / "forms")
-    tree_plan = _tree_plan(plan, found, packages, choice)
+    tree_plan = _tree_plan(plan, found, packages, choice, batch)
     bundle = _bundle(plan, tree_plan, yardstick, found.inputs.samples, work)
+    beside = _batch_bundle(plan, tree_plan, yardstick, found.inputs.samples, work) if bundle.archive else None
     notes = _notes(found, choice, bundle.tree)
     steps = bundle.verification.steps if bundle.verification else None
     report = assemble(plan.name, plan.model, plan.shrink, found.shrunk, fit=bundle.fit, steps=steps, notes=notes)
@@ -121,13 +136,14 @@ def _build(plan: Plan, work: Path) -> Packed:
         notes,
         report,
         found.inputs.tokenizer,
+        beside,
     )
 
 
 def _choose_form(plan: Plan, found: ShrunkFile, yardstick: Reference, work: Path) -> Choice:
     """Measure in which form the model starts soonest; one that alone is over the limit is not worth the time."""
     shrunk = found.shrunk
-    limit = _limits(plan).get("unzipped_bytes")
+    limit = limits(plan).get("unzipped_bytes")
     hopeless = limit is not None and model_bytes(shrunk.path) > limit.limit
     with progress("measure in which form the model starts soonest"):
         choice = choose_form(
@@ -146,12 +162,14 @@ def _choose_form(plan: Plan, found: ShrunkFile, yardstick: Reference, work: Path
     return choice
 
 
-def _tree_plan(plan: Plan, found: ShrunkFile, packages: tuple[Wheel, ...], choice: Choice) -> TreePlan:
+def _tree_plan(
+    plan: Plan, found: ShrunkFile, packages: tuple[Wheel, ...], choice: Choice, batch: BatchConfig | None
+) -> TreePlan:
     warmup, warmup_files = warmup_record(found.inputs.reference, found.inputs.samples)
     return TreePlan(
         target=plan.target,
         python=plan.python,
-        manifest=_manifest(plan, found.engine, choice, warmup),
+        manifest=manifest(plan, found.engine, choice, warmup, batch),
         engine=found.engine,
         files={**choice.files, **warmup_files},
         hooks=plan.hooks,
@@ -184,6 +202,41 @@ def _bundle(plan: Plan, tree_plan: TreePlan, yardstick: Reference, samples: Samp
     return _Bundle(verified.tree, _fit(plan, verified.archive.path), verified.archive, verified.verification)
 
 
+def _batch_bundle(
+    plan: Plan, answering: TreePlan, yardstick: Reference, samples: SampleSet, work: Path
+) -> Archive | None:
+    """Build the function that scores uploads, where it is one of its own: the other one, and what rows need.
+
+    Raises:
+        FitError: with what it brings it is over the provider's limits.
+    """
+    batch = plan.batch
+    if batch is None or not plan.separate:
+        return None
+    own = dataclasses.replace(plan, memory_mb=batch.memory_mb, timeout_s=batch.timeout_s)
+    tree_plan = dataclasses.replace(
+        answering,
+        manifest=Manifest.parse(
+            {
+                **answering.manifest,
+                "threads": max(1, int(tier(plan.target, batch.memory_mb).vcpus)),
+                "function": {"memory_mb": batch.memory_mb, "timeout_s": batch.timeout_s},
+                "batch": batch_record(batch),
+            }
+        ).to_dict(),
+        packages=_packages(plan, batch),
+    )
+    place = work / "batch"
+    place.mkdir()
+    bundle = _bundle(own, tree_plan, yardstick, samples, place)
+    if bundle.archive is None:
+        raise FitError(
+            f"The function that scores uploads does not fit ({bundle.fit.sizes.unzipped_bytes / 1e6:.1f} MB unzipped, "
+            "with numpy and orjson): shrink the model further, ask for another format than parquet, or drop [batch]."
+        )
+    return bundle.archive
+
+
 def _notes(found: ShrunkFile, choice: Choice, tree: Tree) -> tuple[str, ...]:
     notes = [*found.inputs.samples.assumed, *found.shrunk.notes, choice.note]
     if locales := foreign_locales(found.inputs.model):
@@ -196,12 +249,12 @@ def _notes(found: ShrunkFile, choice: Choice, tree: Tree) -> tuple[str, ...]:
     return tuple(filter(None, notes))
 
 
-def _packages(plan: Plan) -> tuple[Wheel, ...]:
+def _packages(plan: Plan, batch: BatchConfig | None) -> tuple[Wheel, ...]:
     """Resolve what the hooks import, once; the very same files are taken from then on.
 
     A newer release must not change a bundle unasked. What the target itself needs comes first, and hooks use it too.
     """
-    own = TARGETS[plan.target].packages(plan.python, plan.architecture, cache_dir("wheels"))
+    own = TARGETS[plan.target].packages(plan.python, plan.architecture, cache_dir("wheels"), batch)
     if not plan.requirements:
         return own
     requirements = (*sorted(plan.requirements), *(f"{wheel.name}=={wheel.version}" for wheel in own))
@@ -217,14 +270,6 @@ def _packages(plan: Plan) -> tuple[Wheel, ...]:
     return tuple(pinned.get(wheel.name, wheel) for wheel in packages)
 
 
-def _limits(plan: Plan) -> Mapping[str, Limit]:
-    return provider(plan.target, snapstart=_snapstart(plan)).limits
-
-
-def _snapstart(plan: Plan) -> bool:
-    return bool(getattr(plan.values, "snapstart", False))  # AWS alone has it
-
-
 def _fit(plan: Plan, bundle: Path) -> Fit:
     return check_fit(
         plan.target,
@@ -233,25 +278,6 @@ def _fit(plan: Plan, bundle: Path) -> Fit:
         architecture=plan.architecture,
         memory_mb=plan.memory_mb,
         timeout_s=plan.timeout_s,
-        snapstart=_snapstart(plan),
+        snapstart=snapstart(plan),
         region=getattr(plan.values, "region", ""),
     )
-
-
-def _manifest(plan: Plan, engine: Engine, choice: Choice, warmup: Mapping[str, Any]) -> dict[str, Any]:
-    """Make ``coldpress.json`` and read it as the runtime will, so that what cannot work is found here."""
-    payload_bytes = _limits(plan)["request_bytes"].limit
-    document = {
-        "format": 1,
-        "name": plan.name,
-        "version": plan.version,
-        "engine": {"library": f"lib/{engine.path.name}", "version": engine.version, "sha256": engine.sha256},
-        "model": choice.model,
-        "portable": choice.portable,
-        "threads": plan.threads,
-        "warmup": warmup,
-        "hooks": "hooks.py" if plan.hooks else None,
-        "limits": {"request_bytes": payload_bytes, "response_bytes": payload_bytes},
-        "function": {"memory_mb": plan.memory_mb, "timeout_s": plan.timeout_s},
-    }
-    return Manifest.parse(document).to_dict()

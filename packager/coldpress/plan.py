@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coldpress.config import NAME, Config
+from coldpress.config import NAME, BatchConfig, Config
 from coldpress.errors import ConfigError
 from coldpress.fit.tiers import tier
 from coldpress.search.task import Task, make_task
@@ -40,6 +40,13 @@ class Plan:
     requirements: tuple[str, ...]
     form: str | None
     values: Any
+    batch: BatchConfig | None = None
+
+    @property
+    def separate(self) -> bool:
+        """Whether uploads are scored by a function of their own, packed beside the one that answers."""
+        target = TARGETS[self.target]
+        return self.batch is not None and target.batch != target.entry
 
     @property
     def threads(self) -> int:
@@ -71,6 +78,12 @@ def make_plan(config: Config, target_name: str, out: Path | None, form: str | No
     _check_ours(out)
     _check_files(config)
     target = TARGETS[target_name]
+    if config.batch is not None and target.batch is None:
+        able = ", ".join(each.name for each in TARGETS.values() if each.batch)
+        raise ConfigError(
+            f"[batch] is set and {target.title} has nothing that scores uploads row by row; leave the table out, or "
+            f"pack for one of {able}."
+        )
     function = target.check(config)
     config = dataclasses.replace(config, function=function)
     return Plan(
@@ -88,6 +101,7 @@ def make_plan(config: Config, target_name: str, out: Path | None, form: str | No
         requirements=function.requirements,
         form=form,
         values=target.values(config, name),
+        batch=config.batch,
     )
 
 

@@ -24,6 +24,7 @@ def publish(
     report: Mapping[str, Any],
     document: Mapping[str, Any],
     tokenizer: str | None = None,
+    batch: Path | None = None,
 ) -> None:
     """Put the finished folder in the place of ``plan.out``, whole; what the provider's tool keeps there moves along.
 
@@ -32,6 +33,7 @@ def publish(
         archive: The verified zip.
         report: What ``pack --json`` prints.
         document: What the page shows; times among it, so that two packs do not give the same page.
+        batch: The verified zip of the function that scores uploads, where it is one of its own.
         tokenizer: Text of the ``tokenizer.json`` that requests must be made with, where it is not the user's own.
 
     Raises:
@@ -46,6 +48,8 @@ def publish(
             shutil.copyfile(archive, folder / "function.zip")
         else:
             safe_extract(archive, folder / "function")
+        if batch is not None:
+            shutil.copyfile(batch, folder / "batch.zip")
         write_files(files, folder)
         for script in folder.glob("*.sh"):
             script.chmod(0o755)

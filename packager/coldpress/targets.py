@@ -11,7 +11,7 @@ from coldpress._resources import runtime_root
 
 if TYPE_CHECKING:
     from coldpress.bundle.wheels import Wheel
-    from coldpress.config import Config, FunctionConfig
+    from coldpress.config import BatchConfig, Config, FunctionConfig
 
 __all__ = ["ENTRIES", "TARGETS", "Target", "runtime_modules"]
 
@@ -33,6 +33,8 @@ class Target:
         ships: whether the provider's tool takes ``function.zip`` or a folder, ``function/``.
         keeps: files and folders of the output folder that the provider's tool, or the user, writes there.
         server: whether the bundle brings its own HTTP server.
+        batch: the file by which uploads are scored row by row; None: nothing there does it. Where it is not the entry
+            point, a function of its own does, ``batch.zip``.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Target:
     ships: Literal["zip", "folder"] = "zip"
     keeps: tuple[str, ...] = ()
     server: bool = False
+    batch: str | None = None
 
     @property
     def entry(self) -> str:
@@ -97,15 +100,21 @@ class Target:
     def _renderer(self) -> Any:
         return importlib.import_module(f"coldpress.render.{self.name}")
 
-    def packages(self, python: str, architecture: str, cache: Path) -> "tuple[Wheel, ...]":
-        """Return the wheels that the bundle brings because the provider does not.
+    def packages(
+        self, python: str, architecture: str, cache: Path, batch: "BatchConfig | None" = None
+    ) -> "tuple[Wheel, ...]":
+        """Return the wheels that the bundle brings because the provider does not; with ``batch`` what that needs.
 
         Raises:
             ResolveError: one cannot be had, or its hash is not the pinned one.
         """
+        if batch is not None:
+            from coldpress.bundle.batch import batch_wheels  # noqa: PLC0415  (only where it ships)
+
+            return batch_wheels(self.name, python, architecture, cache, parquet=batch.format == "parquet")
         if not self.server:
             return ()
-        from coldpress.bundle.server import server_wheels  # noqa: PLC0415  (only where it ships)
+        from coldpress.bundle.server import server_wheels  # noqa: PLC0415  (likewise)
 
         return server_wheels(python, architecture, cache)
 
@@ -122,9 +131,10 @@ TARGETS: Mapping[str, Target] = {
             "AWS Lambda",
             ("app.py",),
             "LambdaFunction",
-            ("aws_lambda", "aws_events"),
+            ("aws_lambda", "aws_events", "sqs", "step_functions", "s3"),
             "sam deploy --guided",
             keeps=("samconfig.toml",),  # `sam deploy --guided` keeps its answers there
+            batch="batch.py",
         ),
         Target(
             "gcp",
@@ -135,15 +145,17 @@ TARGETS: Mapping[str, Target] = {
             "./deploy.sh",
             ships="folder",
             keeps=("terraform.tfvars", "terraform.tfstate", "terraform.tfstate.backup", ".terraform.lock.hcl"),
+            batch="main.py",
         ),
         Target(
             "azure",
             "Azure Functions",
             ("function_app.py", "host.json"),
             "AzureFunction",
-            ("azure_functions", "uploads"),
+            ("azure_functions", "uploads", "blob"),
             "./deploy.sh",
             keeps=(".azure",),  # azd's environments
+            batch="function_app.py",
         ),
         Target(
             "alibaba",
@@ -171,14 +183,13 @@ ENTRIES: Mapping[str, str] = {target.entry: target.name for target in TARGETS.va
 """The targets by their entry point, a file at the root of every bundle."""
 
 
-def runtime_modules(target: str) -> list[Path]:
-    """Return the files of ``coldpress_runtime`` that ship to ``target``: no batch, no other provider's adapter."""
+def runtime_modules(target: str, *, batch: bool = False) -> list[Path]:
+    """Return the files of ``coldpress_runtime`` that ship to ``target``: no other provider's; ``batch/`` if asked."""
     others = {module for other in TARGETS.values() for module in other.adapter} - set(TARGETS[target].adapter)
     files = (path for path in sorted(runtime_root().rglob("*")) if path.is_file())
+    left = {"__pycache__"} if batch else {"__pycache__", "batch"}
     return [
         path
         for path in files
-        if not {"__pycache__", "batch"} & {*path.relative_to(runtime_root()).parts}
-        and path.suffix != ".pyc"
-        and path.stem not in others
+        if not left & {*path.relative_to(runtime_root()).parts} and path.suffix != ".pyc" and path.stem not in others
     ]

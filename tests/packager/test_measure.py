@@ -120,6 +120,7 @@ def manifest(tmp_path, inputs, data=None):
             "hooks": None,
             "limits": {"request_bytes": 6291456, "response_bytes": 6291456},
             "function": {"memory_mb": 1024, "timeout_s": 30},
+            "batch": None,
         }
     )
 

@@ -8,6 +8,14 @@ from tests.support.tiny import manifest
 
 _MODEL = manifest()["model"]
 _INPUT = {"name": "x", "datatype": "FP32", "shape": [1, 64]}
+_BATCH = {
+    "input": "uploads/",
+    "output": "scores/",
+    "format": "jsonl",
+    "columns": [],
+    "outputs": [],
+    "max_rejects": 0.1,
+}
 
 
 def test_what_is_read_is_what_is_written_again():
@@ -16,6 +24,7 @@ def test_what_is_read_is_what_is_written_again():
         portable=_MODEL | {"path": "model/portable.onnx"},
         warmup={"inputs": [_INPUT], "data": "model/warmup.bin"},
         hooks="hooks.py",
+        batch=_BATCH | {"columns": ["a", "b"]},
     )
     read = Manifest.parse(document)
     assert read.to_dict() == document
@@ -77,6 +86,11 @@ def test_records_are_frozen():
         ({"hooks": "../hooks.py"}, "hooks", "inside the bundle"),
         ({"limits": {"request_bytes": 0, "response_bytes": 1}}, "limits.request_bytes", "from 1"),
         ({"function": {"memory_mb": 1024, "timeout_s": 0.5}}, "function.timeout_s", "whole number"),
+        ({"batch": {}}, "batch", "'input' is missing"),
+        ({"batch": _BATCH | {"format": "xml"}}, "batch.format", "one of jsonl, csv"),
+        ({"batch": _BATCH | {"output": "uploads/scores/"}}, "batch.output", "does not lie below 'uploads/'"),
+        ({"batch": _BATCH | {"max_rejects": 2}}, "batch.max_rejects", "from 0 to 1"),
+        ({"batch": _BATCH | {"max_rejects": True}}, "batch.max_rejects", "from 0 to 1"),
     ],
 )
 def test_what_cannot_be_right_is_named(changes, where, expected):

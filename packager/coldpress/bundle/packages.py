@@ -12,15 +12,16 @@ from pathlib import Path, PurePosixPath
 from coldpress.bundle.archive import safe_name
 from coldpress.bundle.wheels import Wheel, sha256_of
 from coldpress.errors import BundleError
-from coldpress.targets import ENTRIES
+from coldpress.targets import ENTRIES, TARGETS
 
 __all__ = ["RESERVED", "install"]
 
 # What a bundle's own parts are called: a package that brings one of these would shadow it.
+_FILES = {*ENTRIES, *(target.batch for target in TARGETS.values() if target.batch)}
 RESERVED = frozenset(
     {
-        *ENTRIES,
-        *(entry.removesuffix(".py") for entry in ENTRIES),
+        *_FILES,
+        *(file.removesuffix(".py") for file in _FILES),
         "bom.cdx.json",
         "coldpress.json",
         "coldpress_runtime",

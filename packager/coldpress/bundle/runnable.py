@@ -15,12 +15,10 @@ from coldpress.bundle.imports import import_error, last_words, restorable, top_l
 from coldpress.bundle.tree import Tree, TreePlan, finish_tree
 from coldpress.errors import VerifyError
 from coldpress.forms.trial import Opening, try_model
-from coldpress.machine import own_architecture
+from coldpress.machine import machine_of, own_library, runs_here
 
 __all__ = ["Bundle"]
 
-_MACHINES = {62: "x86_64", 183: "arm64"}
-"""``e_machine`` of ELF files (System V ABI, and its supplements for both)."""
 _NO_SUCH_FLAG = "coldpress-verification"
 
 
@@ -40,12 +38,12 @@ class Bundle:
         self.restored: list[str] = []
         self.notes: list[str] = []
         self.python = plan.interpreter or Path(sys.executable)
-        self.foreign = not _runs_here(plan.engine.path)
+        self.foreign = not runs_here(plan.engine.path)
         minor = f"{sys.version_info.major}.{sys.version_info.minor}"
         self.hooks_run = plan.hooks is not None
         if self.foreign:
             self.notes.append(
-                f"This machine runs no Linux programs for {_machine_of(plan.engine.path)}: the model was verified with "
+                f"This machine runs no Linux programs for {machine_of(plan.engine.path)}: the model was verified with "
                 "this machine's library of the same version, and the target's own was not loaded."
             )
         if plan.interpreter is None and minor != plan.python:
@@ -56,14 +54,13 @@ class Bundle:
             self.notes.append("The hooks' packages are for another machine or Python, so they were not imported.")
 
     def import_packages(self) -> None:
-        """Import every package of the hooks, then the hooks, as the function would; put back what trimming broke.
+        """Import every package, then the hooks, as the function would; put back what trimming broke.
 
         Raises:
             VerifyError: The hooks do not import, though nothing was trimmed that they miss.
         """
-        if not self.hooks_run:
-            return
-        for module in (*top_level(self.tree.folder), "hooks"):
+        packages = self.hooks_run or (self.plan.batch and not self._other)
+        for module in (*(top_level(self.tree.folder) if packages else ()), *(["hooks"] if self.hooks_run else [])):
             while error := import_error(self.python, self.tree.folder, module):
                 if self.put_back(error):
                     continue
@@ -108,7 +105,7 @@ class Bundle:
         """Run the bundle's model in the engine alone, for what is too large for the provider's events."""
         record = self.plan.manifest["model"]
         opening = Opening(self.plan.manifest["threads"], record["optimization"], record["mapped"], record["prepacking"])
-        library = _own_library() if self.foreign else self.plan.engine.path
+        library = own_library() if self.foreign else self.plan.engine.path
         model = self.tree.folder / record["path"]
         return try_model(model, opening, [request], library=library, answers=True).answers[0]
 
@@ -128,7 +125,7 @@ class Bundle:
             if self.foreign:
                 library = folder / manifest["engine"]["library"]
                 library.unlink()
-                shutil.copyfile(_own_library(), library)
+                shutil.copyfile(own_library(), library)
             yield folder
 
 
@@ -137,22 +134,3 @@ def _share(source: str, place: str) -> None:
         os.link(source, place)
     except OSError:
         shutil.copy2(source, place)
-
-
-def _machine_of(library: Path) -> str:
-    """Return the architecture of an ELF file."""
-    with library.open("rb") as file:
-        head = file.read(20)
-    return _MACHINES.get(int.from_bytes(head[18:20], "little"), "unknown") if head[:4] == b"\x7fELF" else "unknown"
-
-
-def _runs_here(library: Path) -> bool:
-    machine = own_architecture()
-    return sys.platform == "linux" and _machine_of(library) == machine
-
-
-def _own_library() -> Path:
-    """Return the library of the installed ``onnxruntime``, which is pinned to the version that ships."""
-    from coldpress_runtime.library import find_library  # noqa: PLC0415  (the runtime's; only where it is needed)
-
-    return Path(find_library())

@@ -60,6 +60,23 @@ class TreePlan:
     packages: tuple[Wheel, ...] = ()
     interpreter: Path | None = field(default=None, compare=False)
 
+    @property
+    def batch(self) -> bool:
+        """Whether the bundle scores uploads row by row."""
+        return self.manifest.get("batch") is not None
+
+    @property
+    def stubs(self) -> tuple[str, ...]:
+        """The files of ``templates/<target>`` that go to the root."""
+        target = TARGETS[self.target]
+        own = target.batch is not None and target.batch not in target.files
+        return (*target.files, target.batch) if self.batch and own and target.batch else target.files
+
+    @property
+    def modules(self) -> list[Path]:
+        """The files of the runtime that ship."""
+        return runtime_modules(self.target, batch=self.batch)
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -94,9 +111,9 @@ def finish_tree(plan: TreePlan, tree: Tree, trimmed: Trimmed) -> Tree:
 
 def _finish(plan: TreePlan, folder: Path) -> Bytecode:
     own = (
-        TARGETS[plan.target].entry,
+        *(stub for stub in plan.stubs if stub.endswith(".py")),
         "hooks.py",
-        *(f"coldpress_runtime/{path.name}" for path in runtime_modules(plan.target)),
+        *(f"coldpress_runtime/{path.relative_to(runtime_root()).as_posix()}" for path in plan.modules),
     )
     bytecode = compile_tree(folder, plan.python, plan.interpreter, own)
     _normalise(folder)
@@ -105,10 +122,10 @@ def _finish(plan: TreePlan, folder: Path) -> Bytecode:
 
 def _place_ours(plan: TreePlan, folder: Path) -> None:
     put = _Placer(folder)
-    for file in TARGETS[plan.target].files:
+    for file in plan.stubs:
         put(file, template_root() / plan.target / file)
     put("coldpress.json", (json.dumps(plan.manifest, indent=2, ensure_ascii=False) + "\n").encode())
-    for source in runtime_modules(plan.target):
+    for source in plan.modules:
         put(f"coldpress_runtime/{source.relative_to(runtime_root()).as_posix()}", source)
     put(plan.manifest["engine"]["library"], plan.engine.path, executable=True)
     for path, content in plan.files.items():

@@ -27,6 +27,7 @@ __all__ = [
     "engine_library",
     "engine_pins",
     "installed_engine",
+    "keep",
     "lock_text",
     "resolve",
     "sha256_of",
@@ -170,7 +171,7 @@ def resolve(
     while lines:
         with tempfile.TemporaryDirectory() as scratch:
             download(target, [*lines, *sorted(extra)], Path(scratch), follow=True)
-            wheels = [_keep(path, cache) for path in sorted(Path(scratch).glob("*.whl"))]
+            wheels = [keep(path, cache) for path in sorted(Path(scratch).glob("*.whl"))]
         # pip evaluates environment markers for the Python that runs it: what is required on the target is worked out
         # from the wheels' own metadata, and what pip missed is asked for.
         kept, missing = closure(lines, wheels, target)
@@ -189,7 +190,7 @@ def _locked(target: Target, lock: str, cache: Path) -> tuple[Wheel, ...]:
         with tempfile.TemporaryDirectory() as scratch:
             download(target, missing, Path(scratch), follow=False)
             for path in sorted(Path(scratch).glob("*.whl")):
-                _keep(path, cache)
+                keep(path, cache)
     wheels = []
     for line, digest in entries:
         found = [path for path in (cache / "sha256" / digest).glob("*.whl") if _is(path, digest)]
@@ -208,7 +209,7 @@ def lock_text(wheels: Sequence[Wheel]) -> str:
     )
 
 
-def _keep(path: Path, cache: Path) -> Wheel:
+def keep(path: Path, cache: Path) -> Wheel:
     """Move a downloaded wheel into the cache, by its hash, and return it."""
     digest = sha256_of(path)
     place = cache / "sha256" / digest / path.name

@@ -16,13 +16,14 @@ KINDS = {
     "engine": "ONNX Runtime's library",
     "model": "the model",
     "hooks": "your hooks",
-    "packages": "what your hooks import, and a container's server; bytecode included",
+    "packages": "what your hooks import, a container's server, what batches need; bytecode included",
     "licences": "licences and notices",
     "inventory": "the bill of materials",
 }
 _YOURS = ("model", "hooks", "packages")
 _FIRST = {"lib": "engine", "model": "model", "licenses": "licences", "coldpress_runtime": "runtime"}
-_ROOT = dict.fromkeys((name for target in TARGETS.values() for name in target.files), "runtime") | {
+_STUBS = (name for target in TARGETS.values() for name in (*target.files, target.batch) if name)
+_ROOT = dict.fromkeys(_STUBS, "runtime") | {
     "coldpress.json": "runtime",
     "hooks.py": "hooks",
     "bom.cdx.json": "inventory",

@@ -65,6 +65,7 @@ class Bundler:
             "hooks": "hooks.py" if hooks is not None else None,
             "limits": {"request_bytes": limits, "response_bytes": limits},
             "function": {"memory_mb": 512, "timeout_s": 30},
+            "batch": None,
         }
         plan = TreePlan(
             target="aws",

@@ -1,0 +1,57 @@
+"""``coldpress.json`` as a plan asks for it: the contract between what packs and what runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from coldpress.bundle.wheels import Engine
+from coldpress.config import BatchConfig
+from coldpress.fit.limits import Limit, provider
+from coldpress.forms.choose import Choice
+from coldpress.plan import Plan
+from coldpress_runtime.manifest import Manifest
+
+__all__ = ["batch_record", "limits", "manifest", "snapstart"]
+
+
+def limits(plan: Plan) -> Mapping[str, Limit]:
+    """Return the provider's limits by name."""
+    return provider(plan.target, snapstart=snapstart(plan)).limits
+
+
+def snapstart(plan: Plan) -> bool:
+    """Tell whether the function starts from a snapshot."""
+    return bool(getattr(plan.values, "snapstart", False))  # AWS alone has it
+
+
+def batch_record(batch: BatchConfig | None) -> dict[str, Any] | None:
+    """Return what the manifest says of uploads that are scored row by row."""
+    if batch is None:
+        return None
+    names = ("input", "output", "format", "columns", "outputs", "max_rejects")
+    return {name: getattr(batch, name) for name in names}
+
+
+def manifest(
+    plan: Plan, engine: Engine, choice: Choice, warmup: Mapping[str, Any], batch: BatchConfig | None
+) -> dict[str, Any]:
+    """Make ``coldpress.json`` and read it as the runtime will, so that what cannot work is found here.
+
+    Raises:
+        ManifestError: the runtime would refuse it.
+    """
+    payload_bytes = limits(plan)["request_bytes"].limit
+    document = {
+        "format": 1,
+        "name": plan.name,
+        "version": plan.version,
+        "engine": {"library": f"lib/{engine.path.name}", "version": engine.version, "sha256": engine.sha256},
+        "model": choice.model,
+        "portable": choice.portable,
+        "threads": plan.threads,
+        "warmup": warmup,
+        "hooks": "hooks.py" if plan.hooks else None,
+        "limits": {"request_bytes": payload_bytes, "response_bytes": payload_bytes},
+        "function": {"memory_mb": plan.memory_mb, "timeout_s": plan.timeout_s},
+        "batch": batch_record(batch),
+    }
+    return Manifest.parse(document).to_dict()
