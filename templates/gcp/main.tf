@@ -241,6 +241,14 @@ resource "google_eventarc_trigger" "uploads" {
   ]
 }
 
+# Pub/Sub takes an answer that comes after 10 s for none, and sends the event again and again. Terraform cannot change
+# that, so once, after the first apply:
+#     gcloud pubsub subscriptions update "$(terraform output -raw subscription)" --ack-deadline=600
+output "subscription" {
+  description = "What brings the news of uploads to the function; its deadline for an answer is yours to set."
+  value       = one(google_eventarc_trigger.uploads[*].transport[0].pubsub[0].subscription)
+}
+
 output "url" {
   description = "Where the function answers."
   value       = google_cloud_run_v2_service.function.uri

@@ -364,6 +364,7 @@ case "$*" in
   *" describe "*"value(location)"*) echo EUROPE-WEST1 ;;
   "run services describe "*"--format=json"*)
     echo '{"status": {"traffic": [{"tag": "canary", "url": "http://127.0.0.1:9"}]}}' ;;
+  *" describe "*"value(transport.pubsub.subscription)"*) echo projects/p/subscriptions/s ;;
   "run services list "*) [ "$MISSING" -eq 1 ] || echo "$READY" ;;
   "run services describe "*"value(status.url)"*) echo https://function.example ;;
   *" describe "*) exit "$MISSING" ;;
@@ -474,6 +475,8 @@ def test_uploads_get_a_service_of_their_own_and_a_trigger_where_the_bucket_is(tm
     assert "roles/storage.objectViewer" in reads
     assert writes.endswith('resource.name.startsWith("projects/_/buckets/my-data/objects/scores/")')
     assert "roles/storage.objectUser" in writes
+    (waits,) = asked_for(lines, "pubsub subscriptions update ")
+    assert waits.endswith("projects/p/subscriptions/s --project=my-project --ack-deadline=600")
     again, lines = deploy(tmp_path, "uploads", missing=False)
     assert again.returncode == 0, again.stderr
     assert not asked_for(lines, "eventarc triggers create")

@@ -75,6 +75,9 @@ if ! gcloud eventarc triggers describe "$UPLOADS" --project="$PROJECT" --locatio
     --destination-run-service="$UPLOADS" --destination-run-region="$REGION" --service-account="$SCORER" \
     --event-filters="type=google.cloud.storage.object.v1.finalized" --event-filters="bucket=$BUCKET"
 fi
+# Pub/Sub takes an answer that comes after 10 s for none, and would send the event again and again: 600 is the most.
+gcloud pubsub subscriptions update --quiet "$(gcloud eventarc triggers describe "$UPLOADS" --project="$PROJECT" \
+  --location="$LOCATION" --format='value(transport.pubsub.subscription)')" --project="$PROJECT" --ack-deadline=600
 
 if [ -n "$traffic" ]; then
   ./canary.sh 10 "$PROJECT"
