@@ -1,7 +1,6 @@
 """`python -m benchmarks [--quick] [--models a,b] [--arms a,b] [--rounds N] [--python PATH] [--out FILE]`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from benchmarks.arms import ARMS, PYTHONS
 from benchmarks.cases import CASES
 from benchmarks.report import markdown, targets
 from benchmarks.run import run
-from coldpress.console import emit_text, say
+from coldpress.console import say
 from coldpress.errors import PackError
 from coldpress.interpreters import find_interpreter
 
@@ -36,16 +35,8 @@ def main() -> int:
     except PackError as error:
         say(f"benchmarks: {error}")
         return 1
-    text = json.dumps(document, indent=1) + "\n"
-    if args.out:
-        readme.write_whole(args.out, text)
-    else:
-        readme.write_whole(HERE / "results.json", text)
-        readme.write_whole(HERE / "results.md", "# What `make bench` measured\n\n" + markdown(document))
-        readme.main()
-    emit_text(markdown(document))
-    missed = [target for target in targets(document) if not target.met]
-    say(f"{len(missed)} targets missed" if missed else "every target met")
+    told = markdown(document)
+    readme.publish(document, told, targets(document), HERE, title="What `make bench` measured", out=args.out)
     return 0
 
 

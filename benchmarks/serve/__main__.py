@@ -1,7 +1,6 @@
 """`python -m benchmarks.serve [--quick] [--models a,b] [--python PATH] [--out FILE]`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -9,11 +8,11 @@ from benchmarks import readme
 from benchmarks.cases import CASES
 from benchmarks.serve.report import markdown, rows
 from benchmarks.serve.run import run
-from coldpress.console import emit_text, say
+from coldpress.console import say
 from coldpress.errors import PackError
 
 HERE = Path(__file__).parent
-TITLE = "# What `make bench-serve` measured\n\n"
+TITLE = "What `make bench-serve` measured"
 
 
 def main() -> int:
@@ -32,16 +31,8 @@ def main() -> int:
     except PackError as error:
         say(f"benchmarks: {error}")
         return 1
-    text = json.dumps(document, indent=1) + "\n"
-    if args.out:
-        readme.write_whole(args.out, text)
-    elif not args.quick:
-        readme.write_whole(HERE / "results.json", text)
-        readme.write_whole(HERE / "results.md", TITLE + markdown(document))
-        readme.main()
-    emit_text(markdown(document))
-    missed = [row for row in rows(document) if not row.met]
-    say(f"{len(missed)} figures missed" if missed else "every figure met")
+    whole = not args.quick
+    readme.publish(document, markdown(document), rows(document), HERE, title=TITLE, whole=whole, out=args.out)
     return 0
 
 

@@ -11,11 +11,11 @@ from benchmarks.shrink.cases import CASES
 from benchmarks.shrink.report import markdown, rows
 from benchmarks.shrink.run import run
 from benchmarks.shrink.tools import PEERS
-from coldpress.console import emit_text, say
+from coldpress.console import say
 from coldpress.errors import PackError
 
 HERE = Path(__file__).parent
-TITLE = "# What `make bench-shrink` measured\n\n"
+TITLE = "What `make bench-shrink` measured"
 
 
 def joined(earlier: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
@@ -50,14 +50,7 @@ def main() -> int:
     if results.exists():
         document = joined(json.loads(results.read_text(encoding="utf-8")), document)
     whole = list(document["models"]) == list(CASES) and peers == list(PEERS)
-    if args.out or whole:
-        readme.write_whole(results, json.dumps(document, indent=1) + "\n")
-    if whole and not args.out:
-        readme.write_whole(HERE / "results.md", TITLE + markdown(document))
-        readme.main()
-    emit_text(markdown(document))
-    missed = [row for row in rows(document) if not row.met]
-    say(f"{len(missed)} figures missed" if missed else "every figure met")
+    readme.publish(document, markdown(document), rows(document), HERE, title=TITLE, whole=whole, out=args.out)
     return 0
 
 

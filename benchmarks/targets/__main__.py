@@ -1,19 +1,18 @@
 """`python -m benchmarks.targets [--quick] [--only a,b] [--rounds N] [--out FILE]`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from benchmarks import readme
 from benchmarks.targets.report import figures, markdown
 from benchmarks.targets.run import run
-from coldpress.console import emit_text, say
+from coldpress.console import say
 from coldpress.errors import PackError
 from coldpress.targets import TARGETS
 
 HERE = Path(__file__).parent
-TITLE = "# What `make bench` measured of every target\n\n"
+TITLE = "What `make bench` measured of every target"
 
 
 def main() -> int:
@@ -32,16 +31,8 @@ def main() -> int:
     except PackError as error:
         say(f"benchmarks: {error}")
         return 1
-    text = json.dumps(document, indent=1) + "\n"
-    if args.out:
-        readme.write_whole(args.out, text)
-    elif names == list(TARGETS):
-        readme.write_whole(HERE / "results.json", text)
-        readme.write_whole(HERE / "results.md", TITLE + markdown(document))
-        readme.main()
-    emit_text(markdown(document))
-    missed = [figure for figure in figures(document) if not figure.met]
-    say(f"{len(missed)} figures missed" if missed else "every figure met")
+    whole = names == list(TARGETS)
+    readme.publish(document, markdown(document), figures(document), HERE, title=TITLE, whole=whole, out=args.out)
     return 0
 
 
