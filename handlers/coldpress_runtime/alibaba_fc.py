@@ -46,8 +46,6 @@ __all__ = ["decode", "kind_of", "make_handler"]
 _JSON = {"Content-Type": "application/json"}
 _TIMER = {"triggerTime", "triggerName", "payload"}
 _FC_DOMAIN = ".fcapp.run"
-#: What makes an object whole; ``ObjectCreated:*`` would tell of each part of a large upload too.
-_MADE = {"PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload", "AppendObject"}
 _import_ms = (perf_counter() - _start) * 1e3
 
 
@@ -128,20 +126,10 @@ def _http(event: Event) -> Request:
 def _score(service: Service, event: Event, record: Callable[[Request, Response], None]) -> dict[str, Any]:
     """Score every object that the event says was made; a failure raises, and Function Compute sends the event again."""
     from coldpress_runtime import oss  # noqa: PLC0415 - few functions watch a bucket
-    from coldpress_runtime.uploads import Upload, answer_upload  # noqa: PLC0415 - likewise
+    from coldpress_runtime.uploads import answer_upload  # noqa: PLC0415 - likewise
 
-    try:
-        made = [each for each in event["events"] if each["eventName"].removeprefix("ObjectCreated:") in _MADE]
-        found = [(each["region"], each["oss"]["bucket"]["name"], each["oss"]["object"]) for each in made]
-        uploads = [
-            (region, Upload(bucket, item["key"], item.get("objectMeta", {}).get("mimeType", ""), item["size"],
-                            item.get("eTag", "")))
-            for region, bucket, item in found
-        ]  # fmt: skip
-    except (KeyError, TypeError, AttributeError):
-        raise RequestError("The event is no event that OSS would send; is a field missing?") from None
     written = []
-    for region, upload in uploads:
+    for region, upload in oss.uploads(event):
         store = oss.Bucket(region, upload.bucket)
         read = partial(store.get, upload.key, upload.version)
         written.append(answer_upload(service, upload, read, store.put, record))

@@ -17,11 +17,34 @@ from hashlib import sha256
 
 from coldpress_runtime.errors import RequestError
 from coldpress_runtime.events import quote
+from coldpress_runtime.uploads import Upload
 
-__all__ = ["Bucket"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Bucket", "uploads"]
 
 _TIMEOUT_S = 60.0
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+#: What makes an object whole; ``ObjectCreated:*`` would tell of each part of a large upload too.
+_MADE = {"PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload", "AppendObject"}
+
+
+def uploads(event: dict[str, Any]) -> list[tuple[str, Upload]]:
+    """Each object that an OSS trigger's event says was made, with its region; raises RequestError for another event."""
+    found = []
+    try:
+        for each in event["events"]:
+            if each["eventName"].removeprefix("ObjectCreated:") in _MADE:
+                item = each["oss"]["object"]
+                texts = (item["key"], item.get("objectMeta", {}).get("mimeType", ""), item.get("eTag", ""))
+                key, content_type, version = map("".__add__, texts)  # what is no text is a TypeError
+                upload = Upload(each["oss"]["bucket"]["name"], key, content_type, 0 + item["size"], version)
+                found.append((each["region"], upload))
+    except (KeyError, TypeError, AttributeError):
+        raise RequestError("The event is no event that OSS would send; is a field missing?") from None
+    return found
 
 
 class Bucket:
@@ -32,7 +55,7 @@ class Bucket:
     """
 
     def __init__(self, region: str, name: str) -> None:
-        if not (_NAME.issuperset(name) and _NAME.issuperset(region)):
+        if not all(type(part) is str and part and _NAME.issuperset(part) for part in (name, region)):
             raise RequestError(f"The event names bucket {name!r} in region {region!r}, which OSS cannot have.")
         self._region = region
         self._name = name

@@ -174,6 +174,25 @@ def test_events_with_a_field_of_another_kind_are_never_a_crash(handler, name, ke
     assert reply.get("statusCode", 200) < 500
 
 
+@pytest.mark.parametrize(
+    "place", [("oss", "bucket", "name"), ("oss", "object", "key"), ("oss", "object", "size"),
+              ("oss", "object", "eTag"), ("oss", "object", "objectMeta", "mimeType"), ("region",)],
+    ids=".".join,
+)  # fmt: skip
+@pytest.mark.parametrize("value", [None, "", True, [], ["a"], {"a": 1}, -1, 10**30], ids=repr)
+def test_an_upload_of_which_a_field_is_of_another_kind_is_no_crash(handler, place, value):
+    event = _event("oss_put")
+    table = event["events"][0]
+    for name in place[:-1]:
+        table = table[name]
+    table[place[-1]] = value
+    try:
+        written = _call(handler, event)["written"]
+    except (RequestError, OSError):
+        return  # there is no OSS here
+    assert written in ([None], ["scores/one.json.error.json"])
+
+
 def test_direct_invocation(handler):
     assert _call(handler, _event("direct")) == _ANSWER
     assert _call(handler, {"instances": [[1, 2]]}, None) == {"predictions": [[1.0, 2.0]]}
