@@ -6,6 +6,7 @@ docs.cloud.google.com/run/docs/configuring/services/cpu and .../memory-limits, r
 """
 
 import difflib
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -46,6 +47,7 @@ _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _ACCOUNT = re.compile(r"[a-z0-9-]+@[a-z0-9.:-]+\.gserviceaccount\.com")
 _PREFIX = re.compile(r"[A-Za-z0-9._/-]*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_SERVICE_CHARACTERS = 40  # of the 49 that a service's name may have; eight are for "-uploads"
 _ACCOUNT_CHARACTERS = 27  # of the 30 that an account's name may have; three are for "-up"
 _LABEL_CHARACTERS = 63
 
@@ -206,9 +208,8 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
 
 def _holes(values: GcpValues) -> dict[str, str]:
     """Return what fills the holes of all the files together, each in the spelling of its place."""
-    name = slug(values.name.lower(), 30)
-    service = f"coldpress-{name}"
-    account = service[:_ACCOUNT_CHARACTERS].rstrip("-")
+    service = _within(f"coldpress-{slug(values.name.lower())}", _SERVICE_CHARACTERS)
+    account = _within(service, _ACCOUNT_CHARACTERS)
     project = values.project or "PROJECT"
     cpu = values.cpu or least_cpu(values.memory_mb)
     # gunicorn's threads, so that as many requests run as Cloud Run sends at a time.
@@ -231,7 +232,7 @@ def _holes(values: GcpValues) -> dict[str, str]:
         "invoker_check": "--invoker-iam-check" if values.auth == "iam" else "--no-invoker-iam-check",
         "invoker_check_off": "false" if values.auth == "iam" else "true",
         "invokers": _invokers(values),
-        "invokers_of_terraform": json.dumps(list(values.invokers)),
+        "invokers_of_terraform": f"[{', '.join(map(_hcl, values.invokers))}]",
         "max_instances": str(values.max_instances),
         "memory_mb": str(values.memory_mb),
         "min_instances": str(values.min_instances),
@@ -257,6 +258,13 @@ def _holes(values: GcpValues) -> dict[str, str]:
             "output_prefix": values.output_prefix,
         }
     return holes
+
+
+def _within(name: str, limit: int) -> str:
+    """Return ``name`` in at most ``limit`` characters; names that differ stay different."""
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit - 5].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
 
 
 def _invokers(values: GcpValues) -> str:

@@ -79,6 +79,14 @@ def test_any_name_renders_into_what_google_takes(name):
     assert re.fullmatch(r"[a-z]([-a-z0-9]{4,28}[a-z0-9])", account + "-up")
 
 
+@pytest.mark.parametrize("common", ["sentiment-classifier-", "sentiment-classifier-for-short-messages-"])
+def test_long_names_that_begin_alike_are_not_one_function_nor_one_account(common):
+    one, other = (service(name=common + language) for language in ("en", "de"))
+    assert one["metadata"]["name"] != other["metadata"]["name"]
+    accounts = [each["spec"]["template"]["spec"]["serviceAccountName"] for each in (one, other)]
+    assert accounts[0] != accounts[1]
+
+
 def test_callers_need_a_role_unless_told_otherwise():
     annotation = "run.googleapis.com/invoker-iam-disabled"
     assert service()["metadata"]["annotations"][annotation] == "false"
@@ -292,7 +300,7 @@ def test_terraforms_defaults_are_the_settings(folders, case):
     for name in ("region", "memory_mb", "timeout_s", "concurrency", "min_instances", "max_instances",
                  "service_account", "uploads_bucket", "input_prefix", "output_prefix", "canary_percent"):  # fmt: skip
         assert defaults[name] == getattr(values, name), name
-    assert defaults["invokers"] == list(values.invokers)
+    assert [each.replace("%%{", "%{") for each in defaults["invokers"]] == list(values.invokers)
     assert defaults["public"] == (values.auth == "none")
     (environment,) = (block["environment"] for block in parsed(folders / case / "main.tf")["locals"])
     unescaped = {key: value.replace("$${", "${").replace("%%{", "%{") for key, value in environment.items()}

@@ -34,7 +34,7 @@ gcloud run deploy "$SERVICE" --project="$PROJECT" --region="$REGION" --quiet \
 gcloud run services add-iam-policy-binding "$SERVICE" --project="$PROJECT" --region="$REGION" \
   --role=roles/run.invoker --member='user:ann@example.com' --quiet >/dev/null
 gcloud run services add-iam-policy-binding "$SERVICE" --project="$PROJECT" --region="$REGION" \
-  --role=roles/run.invoker --member='principalSet://iam.googleapis.com/o'\''neil/*' --quiet >/dev/null
+  --role=roles/run.invoker --member='principalSet://iam.googleapis.com/o'\''neil/%{x}/*' --quiet >/dev/null
 
 # What is uploaded to the bucket: a second service from the same source, told by Eventarc. Its account may read below the
 # one prefix and write below the other, which needs a bucket with uniform access.
@@ -42,12 +42,12 @@ BUCKET=my.data_1
 INPUT=in/
 OUTPUT=scores/
 UPLOADS=$SERVICE-uploads
-SCORER=coldpress-on-weird-aws-regi-up@$PROJECT.iam.gserviceaccount.com
+SCORER=coldpress-on-weird-aws-6140-up@$PROJECT.iam.gserviceaccount.com
 gcloud services enable --project="$PROJECT" --quiet eventarc.googleapis.com pubsub.googleapis.com
 LOCATION=$(gcloud storage buckets describe "gs://$BUCKET" --format='value(location)' | tr '[:upper:]' '[:lower:]')
 
 if ! gcloud iam service-accounts describe "$SCORER" --project="$PROJECT" >/dev/null 2>&1; then
-  gcloud iam service-accounts create coldpress-on-weird-aws-regi-up --project="$PROJECT" --display-name="Runs $UPLOADS"
+  gcloud iam service-accounts create coldpress-on-weird-aws-6140-up --project="$PROJECT" --display-name="Runs $UPLOADS"
 fi
 # Listing names the bucket itself; without it, an object that is gone looks like one that is forbidden.
 objects="resource.name.startsWith(\"projects/_/buckets/$BUCKET/objects/"

@@ -33,7 +33,7 @@ locals {
 # The account that the function runs as. It has no role: the model is in the package, so it reads nothing.
 resource "google_service_account" "function" {
   count        = var.service_account == "" ? 1 : 0
-  account_id   = "coldpress-on-weird-aws-regi"
+  account_id   = "coldpress-on-weird-aws-6140"
   display_name = "Runs ${local.service}"
 }
 
@@ -115,7 +115,7 @@ data "google_storage_project_service_account" "agent" {
 
 resource "google_service_account" "scorer" {
   count        = local.uploads
-  account_id   = "coldpress-on-weird-aws-regi-up"
+  account_id   = "coldpress-on-weird-aws-6140-up"
   display_name = "Runs ${local.service}-uploads"
 }
 

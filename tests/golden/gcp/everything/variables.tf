@@ -60,7 +60,7 @@ variable "public" {
 variable "invokers" {
   description = "Members that may call, such as \"serviceAccount:web@project.iam.gserviceaccount.com\"."
   type        = list(string)
-  default     = ["user:ann@example.com", "principalSet://iam.googleapis.com/o'neil/*"]
+  default     = ["user:ann@example.com", "principalSet://iam.googleapis.com/o'neil/%%{x}/*"]
 }
 
 variable "service_account" {
