@@ -1,0 +1,1 @@
+"""How fast files are scored, beside the scripts that people write for it."""
