@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
 
 __all__ = ["COLUMNS", "csv_table", "json_lines", "pictures", "rows_of_digits"]
 
@@ -16,8 +18,6 @@ _BLOCK = 10_000
 
 def rows_of_digits(count: int, seed: int = 0) -> Iterator[np.ndarray]:
     """Yield blocks (n, 64) of float64: scikit-learn's digits from 0 to 1 with a little noise, to four decimals."""
-    from sklearn.datasets import load_digits
-
     digits = load_digits().data / 16
     random = np.random.default_rng(seed)
     for start in range(0, count, _BLOCK):
@@ -44,8 +44,6 @@ def json_lines(path: Path, count: int, *, named: bool) -> None:
 
 def pictures(path: Path, count: int, size: tuple[int, int] = (640, 480)) -> None:
     """Write a zip of ``count`` different JPEG pictures, about 60 KB each: smooth shapes under a little grain."""
-    from PIL import Image
-
     random = np.random.default_rng(0)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for number in range(count):
