@@ -88,9 +88,11 @@ class Target:
         """Gather what the templates need, which also checks it: a misspelt canary must not cost a whole pack.
 
         Raises:
-            TemplateError: a value that the provider would refuse.
+            TemplateError: a value that the provider, or a template, would refuse.
         """
-        return getattr(self._renderer(), f"{self.name}_values")(config, name)
+        values = getattr(self._renderer(), f"{self.name}_values")(config, name)
+        self.render(values)
+        return values
 
     def render(self, values: Any) -> dict[str, str]:
         """Return the files beside the function, as text by their path."""

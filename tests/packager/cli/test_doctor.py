@@ -154,6 +154,7 @@ def test_each_target_is_looked_at_with_its_own_tool_and_credentials(tmp_path, mo
         ("gcp", '[targets.gcp]\nregion = "europe-west99"\n', "europe-west99"),
         ("alibaba", '[targets.alibaba]\nregion = "mars"\n', "mars"),
         ("alibaba", "[function]\nmemory_mb = 40000\n", "32,768"),
+        ("alibaba", '[model]\ndescription = "${x}"\n', "which Serverless Devs evaluates"),
         ("azure", '[function]\narchitecture = "arm64"\n', "x86_64"),
     ],
 )
