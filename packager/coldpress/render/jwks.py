@@ -18,7 +18,7 @@ def public_key(text: str) -> dict[str, str]:
     try:
         (key,) = json.loads(text)["keys"]
         sound = key["kty"] == "RSA" and all(type(key[name]) is str for name in _FIELDS)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         sound = False
     if not sound:
         raise TemplateError(

@@ -141,6 +141,7 @@ def test_every_memory_size_has_a_ratio_of_cpu_that_function_compute_takes(memory
         ({"auth": "jwt"}, "expected one RSA key with alg, e, kty, n, use"),
         ({"auth": "jwt", "jwks": "{"}, "expected one RSA key"),
         ({"auth": "jwt", "jwks": '{"keys": []}'}, "expected one RSA key"),
+        ({"auth": "jwt", "jwks": "[" * 100_000}, "expected one RSA key"),
         ({"auth": "jwt", "jwks": json.dumps({"keys": [_KEY, _KEY]})}, "expected one RSA key"),
         ({"auth": "jwt", "jwks": json.dumps({"keys": [_KEY | {"kty": "EC"}]})}, "expected one RSA key"),
         ({"auth": "jwt", "jwks": json.dumps({"keys": [_KEY | {"d": "x"}]})}, "keep the public part alone"),
