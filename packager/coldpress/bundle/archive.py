@@ -6,6 +6,7 @@ sections 4.3.7, 4.3.12 and 4.3.16), so they are written here. Reading is ``zipfi
 """
 
 import base64
+import errno
 import hashlib
 import os
 import shutil
@@ -30,6 +31,7 @@ _UNIX = 3 << 8
 _UTF8 = 0x800
 _MIDNIGHT, _FIRST_OF_1980 = 0, (1 << 5) | 1  # the earliest moment that the format knows
 _UNPACKED_BYTES = 4 << 30  # far above what a function may have; keeps a hostile zip from filling the disk
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAX_BYTES, _MAX_FILES = 0xFFFFFFFE, 0xFFFE  # beyond: zip64, and beyond every provider's limit on zips
 
 
@@ -193,6 +195,11 @@ def safe_extract(archive: Path, folder: Path, *, max_bytes: int = _UNPACKED_BYTE
     except FileExistsError as error:
         raise BundleError(f"{archive} holds {error.filename} twice, or it was there before; do not use it.") from error
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise BundleError(
+                f"there is no room in {folder} for what {archive.name} unpacks to ({error.strerror}): make some, or "
+                "choose another place with --out or TMPDIR."
+            ) from error
         raise BundleError(
             f"{archive} cannot be unpacked, because it is not a whole zip file ({error}); get it again."
         ) from error

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 import zipfile
 import zlib
 
@@ -193,3 +195,17 @@ def test_a_file_that_is_not_a_zip_is_named(tmp_path):
     (tmp_path / "no.zip").write_bytes(b"PK but no")
     with pytest.raises(BundleError, match=r"no\.zip cannot be unpacked"):
         safe_extract(tmp_path / "no.zip", tmp_path / "in")
+
+
+def test_a_disk_that_is_full_is_not_a_zip_that_is_damaged(tmp_path):
+    with zipfile.ZipFile(tmp_path / "f.zip", "w") as archive:
+        archive.writestr("large", bytes(1 << 20))
+    code = """
+import resource, sys
+from pathlib import Path
+from coldpress.bundle.archive import safe_extract
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+safe_extract(Path("f.zip"), Path("out"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "there is no room in out for what f.zip unpacks to (File too large): make some" in done.stderr
