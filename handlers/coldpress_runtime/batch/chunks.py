@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ class Position(NamedTuple):
     row: int = 0
 
 
-class Sizes(NamedTuple):
-    """How large a chunk may become: bytes and records; and the longest record that is held in memory at all."""
+@dataclass
+class Sizes:
+    """How large a chunk may become: bytes and records; and the longest record that is held in memory at all.
+
+    A job adapts them to its speed while a format yields chunks: they are to be looked at anew for each.
+    """
 
     bytes: int = 1 << 20
     rows: int = 1 << 16
