@@ -40,6 +40,13 @@ LOG_RETENTION_DAYS = (
 # How long the API in front of the function waits for it, in seconds.
 _API_WAIT_S = {"http": 30, "rest": 29}
 _DESCRIPTION_CHARACTERS = 256
+# Names that Lambda reserves, and what all variables may have together:
+# docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html and .../gettingstarted-limits.html
+_LAMBDAS = re.compile(
+    r"AWS_((DEFAULT_)?REGION|EXECUTION_ENV|ACCESS_KEY(_ID)?|SECRET_ACCESS_KEY|SESSION_TOKEN)|LAMBDA_(TASK_ROOT|RUNTIME_DIR)"
+    r"|AWS_LAMBDA_(FUNCTION_(NAME|VERSION|MEMORY_SIZE)|INITIALIZATION_TYPE|LOG_(GROUP|STREAM)_NAME|RUNTIME_API)"
+)
+_ENVIRONMENT_BYTES = 4096
 _TAG_CHARACTERS = 256
 
 
@@ -104,9 +111,17 @@ class AwsValues:
             raise TemplateError("auth is 'jwt' and jwt_issuer or jwt_audience is missing: say whose tokens to accept")
         if self.auth != "jwt" and (self.jwt_issuer or self.jwt_audience):
             raise TemplateError(f"jwt_issuer and jwt_audience are set and auth is {self.auth!r}: set auth to 'jwt'")
+        self._check_environment()
+
+    def _check_environment(self) -> None:
         for name in self.environment:
             if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]+", name):
                 raise TemplateError(f"{name!r} cannot name a variable of a Lambda function: use letters, digits and _")
+            if _LAMBDAS.fullmatch(name):
+                raise TemplateError(f"{name!r} is a variable that Lambda itself sets and lets nobody set: rename it")
+        size = sum(len(name.encode()) + len(value.encode()) for name, value in self.environment.items())
+        if size > _ENVIRONMENT_BYTES:
+            raise TemplateError(f"environment has {size} bytes; Lambda takes {_ENVIRONMENT_BYTES}: shorten it")
 
 
 def aws_values(config: Config, name: str) -> AwsValues:

@@ -235,6 +235,9 @@ def test_changing_the_kind_of_access_changes_no_resources_type():
         ({"python": "3"}, "python is '3'"),
         ({"python": "3.11", "snapstart": True}, "SnapStart needs Python 3.12"),
         ({"environment": {"1A": "x"}}, "'1A' cannot name a variable"),
+        ({"environment": {"AWS_REGION": "x"}}, "'AWS_REGION' is a variable that Lambda itself sets"),
+        ({"environment": {"LAMBDA_TASK_ROOT": "x"}}, "'LAMBDA_TASK_ROOT' is a variable that Lambda itself sets"),
+        ({"environment": {"AB": "x" * 4095}}, "environment has 4097 bytes; Lambda takes 4096"),
     ],
 )
 def test_what_a_deployment_would_refuse_is_refused_at_once(wrong, said):
