@@ -44,6 +44,38 @@ def postprocess(outputs):
 """
 
 
+ANSWERS = """
+import json
+from coldpress_runtime.http import Response
+
+def preprocess(request):
+    preprocess.wanted = request.json()["answer"]
+    return {"x": [[0.0] * 64]}
+
+def postprocess(outputs):
+    return {
+        "many scores": {f"word {i}": i / 150_000 for i in range(150_000)},
+        "long text": "word " * 100_000,
+        "own outputs": {"outputs": ["one", "two"]},
+        "refusal of its own": Response(400, {"Content-Type": "application/json"}, b'{"error": {"code": 3}}'),
+        "redirect": Response(302, {"Location": "/elsewhere"}, b""),
+        "names of methods": {"first": "toString", "second": "valueOf", "third": "constructor"},
+    }[preprocess.wanted]
+"""
+
+
+def odd_scores():
+    """Scores among which there are infinities, and what is no number."""
+    rows = np.float32([[-np.inf, 1, 3, np.nan, 2]])
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["rows", "nothing"], ["scores"]),
+    ]
+    constants = [onnx.numpy_helper.from_array(rows, "rows"), onnx.numpy_helper.from_array(np.float32(0), "zero")]
+    return _model(nodes, {"x": [1, 4]}, {"scores": [1, 5]}, constants)
+
+
 def detector():
     """A picture in; two boxes as YOLOv8 lays them out, [1, 4 + classes, boxes], wherever one looks."""
     rows = np.zeros((1, 6, 8), np.float32)
@@ -102,9 +134,11 @@ def servers(tmp_path_factory, digits_bundle):
                 return digits_bundle[0]
             if name == "hooks":
                 return write_function(folder / name, "mlp", HOOKS)
+            if name == "answers":
+                return write_function(folder / name, "mlp", ANSWERS)
             if name in {"opennsfw", "nudenet", "magika", "digits_rf_zipmap"}:
                 return fetch(name)
-            made = {"detector": detector, "loudest": loudest, "mean_colour": mean_colour}
+            made = {"detector": detector, "loudest": loudest, "mean_colour": mean_colour, "odd_scores": odd_scores}
             path = folder / f"{name}.onnx"
             path.write_bytes((made.get(name) or MODELS[name])().SerializeToString())
             return path
@@ -462,6 +496,49 @@ def test_a_hostile_name_stays_text(chromium, tmp_path):
         send(page)
         assert page.locator("#outputs h3").text_content() == evil + "'"
         assert page.locator("img").count() == 0
+
+
+def test_scores_that_are_no_numbers_come_last_and_leave_the_others_readable(look):
+    with look("odd_scores", width=600) as page:
+        send(page)
+        rows = page.locator("#outputs .bars tbody tr")
+        assert rows.locator("th").all_text_contents() == [f"class {i}" for i in (2, 4, 1, 0, 3)]
+        bars = [bar.bounding_box()["width"] for bar in rows.locator(".bar").all()]
+        assert bars[0] > bars[1] > bars[2] > bars[4]
+        assert page.evaluate("document.documentElement.scrollWidth") == 600
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown", "place"),
+    [
+        ("many scores", "word 149999", "#outputs .bars .first"),
+        ("long text", "word word", "#outputs pre"),
+        ("own outputs", "two", "#outputs table"),
+        ("refusal of its own", '{"code": 3}', "#error"),
+        ("redirect", "sends callers on", "#error"),
+        ("names of methods", "toString", "#outputs .facts"),
+    ],
+)
+def test_whatever_a_hook_answers_is_shown(look, answer, shown, place):
+    with look("answers") as page:
+        page.check("input[name=mode][value=json]")
+        page.fill("#body", json.dumps({"answer": answer}))
+        send(page)
+        assert shown in page.locator(place).text_content()
+        assert len(page.text_content("#outputs")) < 200_000
+
+
+def test_a_browser_that_keeps_nothing_shows_the_page_too(chromium, servers):
+    with contextlib.closing(chromium.new_context()) as context:
+        context.add_init_script("delete Window.prototype.localStorage; Object.defineProperty(window, 'localStorage', "
+                                "{get() { throw new DOMException('denied', 'SecurityError'); }})")  # fmt: skip
+        page = context.new_page()
+        page.goto(servers("odd_scores"))
+        page.wait_for_selector("#form:not([hidden])")
+        send(page)
+        page.click("#names-part summary")
+        page.fill("#names", "zero\none\ntwo")
+        assert page.locator("#outputs .bars .first th").text_content() == "two"
 
 
 def test_a_server_that_has_gone_is_said(chromium, tmp_path):

@@ -1,5 +1,9 @@
 // The answer: what came, how long each part took, and every output as people look at it.
 
+/** Whether this is an answer of the protocol: what a hook returns may have `outputs` too. */
+const isProtocols = (document) => Array.isArray(document?.outputs)
+  && document.outputs.every((output) => typeof output?.name === "string" && typeof output.datatype === "string" && Array.isArray(output.shape));
+
 /** Outputs by name out of any of the forms in which the function answers. */
 function outputsOf(document, model) {
   const tensorOf = (name, datatype, value) => {
@@ -8,7 +12,7 @@ function outputsOf(document, model) {
     return plain ? { name, datatype, value, tensor } : { name, datatype: null, value }; // a sequence or a map
   };
   const known = (name) => model.outputs.find((output) => output.name === name);
-  if (Array.isArray(document?.outputs)) {
+  if (isProtocols(document)) {
     return document.outputs.map(({ name, datatype, shape, data, parameters }) => {
       if (!data) return { name, datatype, note: `${showBytes(parameters?.binary_data_size ?? 0)} of ${datatype} ${showShape(shape)}, which JSON has no numbers for.` };
       if (parameters?.content_type === "application/json") return { name, datatype: "JSON", value: data.map((text) => parseJson(text)) };
@@ -129,6 +133,6 @@ function mediaView(type, bytes) {
   const url = URL.createObjectURL(new Blob([bytes], { type }));
   if (kind === "image") return make("img", { src: url, class: "preview", alt: "The picture that the function answered with" });
   if (kind === "audio") return make("audio", { src: url, controls: true });
-  if (kind === "text") return make("pre", { tabIndex: 0 }, new TextDecoder().decode(bytes).slice(0, 100_000));
+  if (kind === "text") return make("pre", { tabIndex: 0 }, new TextDecoder().decode(bytes).slice(0, MOST_TEXT));
   return make("p", { class: "note" }, `${showBytes(bytes.length)} of ${type || "no content type"}; save them below.`);
 }

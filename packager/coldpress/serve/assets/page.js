@@ -97,20 +97,35 @@ async function send() {
   const shown = picture();
   const began = performance.now();
   try {
-    const response = await fetch(request.path, { method: "POST", headers: request.headers, body: request.body });
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    showAnswer(response, bytes, performance.now() - began, shown);
+    const answer = await ask(request);
+    if (!answer) return;
+    showAnswer(...answer, performance.now() - began, shown);
     if (byId("status").getBoundingClientRect().bottom > innerHeight) byId("answer-title").scrollIntoView();
     askForSteps();
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    clearAnswer();
-    byId("status").textContent = "No answer";
-    byId("error").textContent = "The server does not answer; look whether coldpress serve still runs.";
   } finally {
     state.busy = false;
     byId("send").removeAttribute("aria-disabled");
   }
+}
+
+/** The response and its bytes; null when there was none, which is then said. */
+async function ask({ path, headers, body }) {
+  try {
+    const response = await fetch(path, { method: "POST", headers, body, redirect: "manual" });
+    if (response.type !== "opaqueredirect") return [response, new Uint8Array(await response.arrayBuffer())];
+    sayNoAnswer("The function sends callers on to another address, where a page may not follow; ask it with curl.");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    sayNoAnswer("The server does not answer; look whether coldpress serve still runs.");
+  }
+  return null;
+}
+
+function sayNoAnswer(sentence) {
+  clearAnswer();
+  byId("status").textContent = "No answer";
+  byId("status").className = "chip fail";
+  byId("error").textContent = sentence;
 }
 
 function clearAnswer() {
@@ -135,7 +150,8 @@ function showAnswer(response, bytes, total, shown) {
   state.document = content;
   showRaw(bytes, type, content);
   if (!response.ok) {
-    byId("error").textContent = content?.error ?? `The function answered ${response.status}.`;
+    const said = content?.error;
+    byId("error").textContent = said ? (typeof said === "string" ? said : jsonText(said)) : `The function answered ${response.status}.`;
     if (byId("log-part").open) showLog();
     return;
   }
@@ -181,6 +197,15 @@ function showMode() {
   for (const each of ["inputs", "json", "file"]) byId(`panel-${each}`).hidden = each !== mode();
   byId("fill").hidden = mode() === "file";
   changed();
+}
+
+// Names of classes stay in the browser, unless it keeps nothing for anybody.
+function keepNames(model, text) {
+  try { localStorage.setItem(`coldpress names ${model}`, text); } catch { /* they last as long as the page */ }
+}
+
+function keptNames(model) {
+  try { return localStorage.getItem(`coldpress names ${model}`) ?? ""; } catch { return ""; }
 }
 
 /** The request for JSON mode, from the examples: what people would write themselves. */
@@ -229,7 +254,7 @@ function listen() {
   });
   byId("log-part").addEventListener("toggle", () => { if (byId("log-part").open) showLog(); });
   byId("names").addEventListener("input", () => {
-    localStorage.setItem(`coldpress names ${state.model.name}`, byId("names").value);
+    keepNames(state.model.name, byId("names").value);
     showOutputs();
   });
 }
@@ -245,7 +270,7 @@ async function open() {
     return;
   }
   const { model } = state;
-  byId("names").value = localStorage.getItem(`coldpress names ${model.name}`) ?? "";
+  byId("names").value = keptNames(model.name);
   state.cards = model.inputs.map((input) => inputCard(input, changed));
   byId("panel-inputs").append(...(state.cards.length ? state.cards.map(({ element }) => element) : [make("p", { class: "note" }, "This model takes no inputs.")]));
   for (const card of state.cards) card.start();

@@ -56,10 +56,10 @@ function nest(flat, shape) {
 const count = (shape) => shape.reduce((product, size) => product * size, 1);
 
 /** A number out of an element, however JSON spelled it. */
-const toNumber = (value) => (typeof value === "string" && value in CONSTANTS ? CONSTANTS[value] : Number(value));
+const toNumber = (value) => (typeof value === "string" && Object.hasOwn(CONSTANTS, value) ? CONSTANTS[value] : Number(value));
 
 const isNumber = (value) => typeof value === "number" || typeof value === "bigint"
-  || (typeof value === "string" && value in CONSTANTS);
+  || (typeof value === "string" && Object.hasOwn(CONSTANTS, value));
 
 /** An element as people read it. */
 function show(value) {

@@ -11,8 +11,11 @@ function dataTable(caption, heads, rows, more = "") {
   return make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": caption }, table, more ? make("p", { class: "note" }, more) : null);
 }
 
+/** The largest of a list, however long: arguments of a function may only be so many. */
+const largest = (values) => values.reduce((most, value) => (value > most ? value : most), -Infinity);
+
 function softmax(values) {
-  const top = Math.max(...values);
+  const top = largest(values);
   const powers = values.map((value) => Math.exp(value - top));
   const sum = powers.reduce((a, b) => a + b, 0);
   return powers.map((value) => value / sum);
@@ -21,11 +24,14 @@ function softmax(values) {
 /** The largest of some scores as bars; `names` are the classes. */
 function bars(caption, scores, names, { top, soft }) {
   const values = soft ? softmax(scores) : scores;
-  const order = values.map((_, i) => i).sort((a, b) => values[b] - values[a]).slice(0, top);
-  const most = Math.max(...values.map(Math.abs), values.every((value) => value >= 0 && value <= 1.0001) ? 1 : 0) || 1;
+  const place = (i) => (Number.isNaN(values[i]) ? -Infinity : values[i]); // what is no number is no best class
+  const order = values.map((_, i) => i).sort((a, b) => (place(a) === place(b) ? a - b : place(a) < place(b) ? 1 : -1)).slice(0, top);
+  const shares = values.every((value) => value >= 0 && value <= 1.0001);
+  const most = shares ? 1 : largest(values.filter(Number.isFinite).map(Math.abs)) || 1;
+  const length = (value) => (Number.isFinite(value) ? Math.abs(value) / most : Number.isNaN(value) ? 0 : 1);
   const rows = order.map((i, rank) => {
     const bar = make("span", { class: values[i] < 0 ? "bar below" : "bar" });
-    bar.style.width = `${(100 * Math.abs(values[i])) / most}%`;
+    bar.style.width = `${100 * length(values[i])}%`;
     const row = make("tr", { class: rank === 0 ? "first" : null }, make("th", { scope: "row", title: names[i] ?? "" }, names[i] ?? `class ${i}`),
       make("td", { class: "track", "aria-hidden": "true" }, bar), make("td", { class: "num" }, show(values[i])));
     return row;
@@ -101,6 +107,14 @@ function planesPicture(name, { height, width, channels, planar, flat }) {
   return make("figure", {}, canvas, make("figcaption", { class: "note" }, `Black is ${show(low)}, white is ${show(high)}.`));
 }
 
+const MOST_TEXT = 100_000;
+
+/** One value: large when it is short, else as text of which no more is shown than a page can hold. */
+function oneValue(value) {
+  const text = show(value);
+  return text.length <= 200 ? make("p", { class: "figure" }, text) : make("pre", { tabIndex: 0 }, text.slice(0, MOST_TEXT));
+}
+
 /** Any JSON value: facts as a list, rows as a table, the rest as text. */
 function valueView(name, value) {
   if (Array.isArray(value) && value.length && value.every((row) => row && typeof row === "object" && !Array.isArray(row))) {
@@ -118,5 +132,5 @@ function valueView(name, value) {
   }
   const tensor = Array.isArray(value) ? flatten(value) : null;
   if (tensor && tensor.flat.every((item) => item === null || typeof item !== "object")) return tensorTable(name, tensor);
-  return typeof value === "object" && value !== null ? make("pre", { tabIndex: 0 }, jsonText(value, "  ")) : make("p", { class: "figure" }, show(value));
+  return typeof value === "object" && value !== null ? make("pre", { tabIndex: 0 }, jsonText(value, "  ").slice(0, MOST_TEXT)) : oneValue(value);
 }
