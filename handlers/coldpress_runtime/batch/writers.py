@@ -1,0 +1,217 @@
+"""Outputs to bytes: JSON Lines and CSV, a chunk of rows at a time.
+
+A number is written in the fewest digits that give the same number of its own type back: 0.1 for a float32 that is
+nearest to it. What JSON has no number for is written as the function's answers have it: ``"NaN"``, ``"Infinity"``.
+
+Every output first becomes a list of texts, one for each row, by one call for all rows where that can be; the rows are
+then put together in a single join.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import orjson
+
+from coldpress_runtime.batch.features import has_batch_axis
+from coldpress_runtime.json_text import dump
+from coldpress_runtime.signature import ValueInfo
+from coldpress_runtime.tensor import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    Array = np.ndarray[Any, Any]
+
+__all__ = ["CsvWriter", "JsonLinesWriter", "json_texts", "output_names"]
+
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+_NAN, _MORE, _LESS = b'"NaN"', b'"Infinity"', b'"-Infinity"'
+_QUOTED = (b",", b'"', b"\n", b"\r")  # what a CSV field holds only between quotes
+
+
+def output_names(outputs: Sequence[ValueInfo]) -> list[str]:
+    """The names under which outputs are written; one that is called ``row`` would hide the row's number."""
+    taken = {info.name for info in outputs}
+    names = []
+    for info in outputs:
+        name = info.name
+        while name == "row" or (name != info.name and name in taken):
+            name = f"output_{name}"
+        names.append(name)
+    return names
+
+
+class JsonLinesWriter:
+    """Writes ``{"row":0,"label":3,"probabilities":[0.1,0.9]}``.
+
+    Args:
+        outputs: those that are written, in order.
+    """
+
+    def __init__(self, outputs: Sequence[ValueInfo]) -> None:
+        self._keys = [b"," + orjson.dumps(name) + b":" for name in output_names(outputs)]
+
+    def head(self) -> bytes:
+        """What comes before the first row."""
+        return b""
+
+    def rows(self, numbers: Array, texts: Sequence[Sequence[bytes]]) -> bytes:
+        """Return the lines of rows: their numbers, and for each output the JSON texts of its values."""
+        columns: list[Any] = [b'{"row":', _numbers(numbers)]
+        for key, column in zip(self._keys, texts, strict=True):
+            columns += [key, column]
+        return _interleave([*columns, b"}\n"], len(numbers))
+
+    def merged(self, numbers: Array, documents: Sequence[bytes]) -> bytes:
+        """Return the lines of rows that ``postprocess`` made: objects are merged into the row."""
+        return _interleave([b'{"row":', _numbers(numbers), list(map(_as_fields, documents)), b"}\n"], len(numbers))
+
+
+class CsvWriter:
+    """Writes a column a number where the model says how many there are, else one column of JSON.
+
+    Args:
+        outputs: those that are written, in order.
+        merged: whether rows are what ``postprocess`` made: one column of JSON, ``result``.
+    """
+
+    def __init__(self, outputs: Sequence[ValueInfo], *, merged: bool = False) -> None:
+        self._names = ["row"]
+        self._flat = []
+        for info, name in zip(outputs, output_names(outputs), strict=True):
+            width = _width(info)
+            self._flat.append(width)
+            self._names += [name] if width in {None, 1} else [f"{name}.{place}" for place in range(width or 0)]
+        if merged:
+            self._names = ["row", "result"]
+
+    def head(self) -> bytes:
+        """The header."""
+        return b",".join(_quote(name.encode()) for name in self._names) + b"\n"
+
+    def rows(self, numbers: Array, texts: Sequence[Sequence[bytes]]) -> bytes:
+        """Return the lines of rows: their numbers, and for each output the JSON texts of its values."""
+        columns: list[Any] = [_numbers(numbers)]
+        for width, column in zip(self._flat, texts, strict=True):
+            columns += [b",", [_quote(_text(text)) for text in column] if width is None else list(map(_fields, column))]
+        return _interleave([*columns, b"\n"], len(numbers))
+
+    def merged(self, numbers: Array, documents: Sequence[bytes]) -> bytes:
+        """Return the lines of rows that ``postprocess`` made."""
+        return _interleave([_numbers(numbers), b",", list(map(_quote, documents)), b"\n"], len(numbers))
+
+
+def json_texts(values: Any, info: ValueInfo) -> list[bytes]:
+    """Return the JSON text of each row of an output.
+
+    Args:
+        values: a Tensor whose first axis counts rows, or a list of a sequence, map, Tensor or None for each.
+        info: what the model says of the output.
+    """
+    if isinstance(values, list):
+        entry = info.item if info.kind == "sequence" else info
+        single = entry is not None and entry.kind == "map" and entry.value is not None and entry.value.name == "FP32"
+        return [_json_text(_narrow(value) if single else value) for value in values]
+    array = values.numpy()
+    if array.dtype.kind in "Oc" or 0 in array.shape[1:]:
+        return list(map(_json_text, array))
+    return _numeric_texts(array)
+
+
+def _numeric_texts(array: Array) -> list[bytes]:
+    if not len(array):
+        return []
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    between = b"]" * (array.ndim - 1)
+    text = orjson.dumps(array, option=_OPTIONS)
+    opened, closed = b"[" * (array.ndim - 1), between
+    texts = text[array.ndim : -array.ndim].split(between + b"," + opened)
+    if opened:
+        texts = [opened + item + closed for item in texts]
+    if array.dtype.kind == "f":
+        finite = np.isfinite(array.reshape(len(array), -1)).all(1)
+        for place in np.flatnonzero(~finite):
+            texts[place] = _with_constants(texts[place], array[place])
+    return texts
+
+
+def _with_constants(text: bytes, values: Array) -> bytes:
+    """Put names where orjson has written null."""
+    flat = values.ravel()
+    odd = flat[~np.isfinite(flat)]
+    names = [_NAN if value != value else _MORE if value > 0 else _LESS for value in odd]  # noqa: PLR0124 - NaN differs
+    pieces = text.split(b"null")
+    return b"".join(piece + name for piece, name in zip(pieces, [*names, b""], strict=True))
+
+
+def _narrow(value: Any) -> Any:
+    """A map with its numbers as float32, which they were in the engine."""
+    if not isinstance(value, dict):
+        return [_narrow(item) for item in value] if isinstance(value, list) else value
+    return dict(zip(value, np.array(list(value.values()), np.float32), strict=True))
+
+
+def _json_text(value: Any) -> bytes:
+    if isinstance(value, list):
+        return b"[" + b",".join(map(_json_text, value)) + b"]"
+    if isinstance(value, Tensor):
+        row = Tensor(value.dtype, (1, *value.shape), value.data)
+        return json_texts(row, ValueInfo("", "tensor", value.dtype, row.shape))[0]
+    try:
+        text = orjson.dumps(value.tolist() if hasattr(value, "tolist") else value, option=_OPTIONS)
+        if b"null" not in text:
+            return text
+    except TypeError:  # bytes that are not text, complex numbers
+        pass
+    return dump(value)
+
+
+def _numbers(numbers: Array) -> list[bytes]:
+    return orjson.dumps(np.ascontiguousarray(numbers), option=_OPTIONS)[1:-1].split(b",")
+
+
+def _interleave(columns: Sequence[Any], count: int) -> bytes:
+    """Join columns row by row; one that is bytes is the same in every row."""
+    width = len(columns)
+    pieces: list[bytes] = [b""] * (width * count)
+    for place, column in enumerate(columns):
+        pieces[place::width] = [column] * count if isinstance(column, bytes) else column
+    return b"".join(pieces)
+
+
+def _as_fields(document: bytes) -> bytes:
+    """A document as further fields of an object that has a row."""
+    if document.startswith(b"{") and b'"row"' not in document:
+        return document[:-1].replace(b"{", b"," if len(document) > 2 else b"", 1)
+    return b',"result":' + document
+
+
+def _width(info: ValueInfo) -> int | None:
+    """How many numbers a row has of an output; None when the model leaves it open, or has no numbers there."""
+    dtype = info.dtype
+    if dtype is None or dtype.name == "BYTES" or dtype.name.startswith("COMPLEX") or not has_batch_axis(info):
+        return None
+    width = 1
+    for axis in info.shape[1:]:
+        width *= axis if isinstance(axis, int) else 0
+    return width or None
+
+
+def _fields(text: bytes) -> bytes:
+    """Numbers in JSON as fields of CSV."""
+    return text.translate(None, b'[]"')
+
+
+def _text(text: bytes) -> bytes:
+    """A JSON string as its own text; anything else as it is."""
+    return orjson.loads(text).encode() if text.startswith(b'"') else text
+
+
+def _quote(field: bytes) -> bytes:
+    if any(mark in field for mark in _QUOTED):
+        return b'"' + field.replace(b'"', b'""') + b'"'
+    return field
