@@ -157,7 +157,8 @@ def _message(content: bytes) -> bytes:
 
 def _receive(line: BinaryIO) -> bytes:
     head = line.read(4)
-    content = line.read(int.from_bytes(head, "big"))
-    if len(head) < 4:
+    size = int.from_bytes(head, "big")
+    content = line.read(size)
+    if len(head) < 4 or len(content) < size:
         raise ConnectionResetError
     return content

@@ -158,6 +158,21 @@ def test_a_process_that_dies_in_an_invocation_is_an_error_with_its_last_words(fu
         started.invoke(b"")
 
 
+@pytest.mark.parametrize("said", ["100, b'half of it'", "0xffffffff, b''"], ids=["some of it", "none of it"])
+def test_an_answer_that_was_cut_short_is_none(function, said):
+    source = f"""
+import os, sys
+def handler(event, context):
+    def send(size, content):
+        os.write(int(sys.argv[2]), size.to_bytes(4, "big") + content)
+    send(2, b"{{}}")
+    send({said})
+    os._exit(3)
+"""
+    with pytest.raises(EmulateError, match="exit status 3"):
+        function(source).invoke(b"")
+
+
 def test_large_events_and_answers_pass_whole(function):
     started = function("def handler(e, c):\n    return e + e\n")
     assert started.invoke(bytes(20_000_000)).payload == bytes(40_000_000)
