@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-_MOST_REQUESTS = 10**15  # a thousand for everybody on earth, every day
+_MOST_REQUESTS = 10**15  # thousands a day for everybody on earth
 _WORDS = {
     "needs-store": "needs a store",
     "needs-image": "needs an image",

@@ -1,13 +1,16 @@
 import copy
 import json
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldpress.fit.limits import provider
 from coldpress.report import render_report, write_report
 from coldpress.report.page import canonical
+from coldpress.targets import TARGETS
 from tests.support.reports import EVIL, detector, minilm, small, spoil
 
 VOID = {"meta", "br", "path", "rect", "circle", "use", "polyline"}
@@ -109,6 +112,16 @@ def test_marks_lead_to_rows_that_exist_and_ids_are_unique():
     ids = [a["id"] for _, a in outline.elements if "id" in a]
     assert len(ids) == len(set(ids))
     assert {a["href"].removeprefix("#") for a in outline.having("a")} <= set(ids)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_a_limit_is_of_is_said_whole(target):
+    limits = [
+        {"name": each.name, "limit": each.limit, "used": None, "what": each.what}
+        for each in provider(target).limits.values()
+    ]
+    page = render_report(small(fit=[{"target": target, "verdict": "fits", "limits": limits, "price": None}]))
+    assert all(f"<bdi>{each['what']}</bdi>" in unescape(page) for each in limits)
 
 
 def test_the_page_holds_the_document():
