@@ -146,7 +146,10 @@ TARGETS: Mapping[str, Target] = {
             ("cloud_functions", "gcs", "uploads"),
             "./deploy.sh",
             ships="folder",
-            keeps=("terraform.tfvars", "terraform.tfstate", "terraform.tfstate.backup", ".terraform.lock.hcl"),
+            keeps=(
+                *("backend.tf", "terraform.tfvars", ".terraform.lock.hcl"),
+                *("terraform.tfstate", "terraform.tfstate.backup", "terraform.tfstate.d"),
+            ),
             batch="main.py",
         ),
         Target(

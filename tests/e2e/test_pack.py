@@ -100,6 +100,22 @@ def test_answers_to_sam_deploys_questions_survive_the_next_pack(digits, tmp_path
     assert "saved by --guided" in (out / "samconfig.toml").read_text()
 
 
+def test_terraforms_state_and_where_it_is_kept_survive_the_next_pack(digits, tmp_path):
+    out = tmp_path / "gcp"
+    pack = ("pack", digits / "model.onnx", "--target", "gcp", "--out", out)
+    assert coldpress(*pack).returncode == 0
+    mine = [
+        out / "terraform.tfstate",
+        out / "terraform.tfstate.d" / "staging" / "terraform.tfstate",
+        out / "backend.tf",
+    ]
+    for file in mine:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("mine")
+    assert coldpress(*pack).returncode == 0
+    assert [file.read_text() for file in mine] == ["mine"] * 3
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
