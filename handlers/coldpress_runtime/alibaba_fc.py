@@ -131,6 +131,5 @@ def _score(service: Service, event: Event, record: Callable[[Request, Response],
     written = []
     for region, upload in oss.uploads(event):
         store = oss.Bucket(region, upload.bucket)
-        read = partial(store.get, upload.key, upload.version)
-        written.append(answer_upload(service, upload, read, store.put, record))
+        written.append(answer_upload(service, upload, partial(store.read, upload), store.put, record))
     return {"written": written}

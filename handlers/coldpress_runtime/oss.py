@@ -66,13 +66,24 @@ class Bucket:
         Raises FileNotFoundError when there is none, or one with another ETag than ``version``; OSError when OSS
         refuses.
         """
+        return self._get(key, version)[0]
+
+    def read(self, upload: Upload) -> bytes:
+        """Return an upload's bytes, and note how they are compressed, which no event tells; raises likewise."""
+        content, upload.encoding = self._get(upload.key, upload.version)
+        return content
+
+    def _get(self, key: str, version: str) -> tuple[bytes, str]:
         return self._request("GET", key, b"", {}, {"if-match": f'"{version}"'} if version else {})
 
     def put(self, key: str, body: bytes) -> None:
         """Write a JSON object, in the place of one that is there; raises OSError when OSS refuses."""
         self._request("PUT", key, body, {"content-type": "application/json"}, {})
 
-    def _request(self, method: str, key: str, body: bytes, signed: dict[str, str], unsigned: dict[str, str]) -> bytes:
+    def _request(
+        self, method: str, key: str, body: bytes, signed: dict[str, str], unsigned: dict[str, str]
+    ) -> tuple[bytes, str]:
+        """Send a request; return the answer's body and its Content-Encoding."""
         path = "/".join(map(quote, key.split("/")))
         resource = f"/{self._name}/{path}"
         endpoint = os.environ.get("COLDPRESS_OSS_ENDPOINT") or f"https://oss-{self._region}-internal.aliyuncs.com"
@@ -97,7 +108,7 @@ class Bucket:
                 f"OSS answered {response.status} {code} to {method} oss://{self._name}/{key}; expected the function's "
                 "role to be allowed that."
             )
-        return content
+        return content, response.getheader("content-encoding", "")
 
 
 def _signed(method: str, region: str, resource: str, headers: dict[str, str]) -> dict[str, str]:

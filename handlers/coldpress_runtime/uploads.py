@@ -47,7 +47,7 @@ class Upload:
         content_type: as the store says, maybe empty.
         size: in bytes.
         version: what tells this object from the one before it of the same name: a generation, an ETag.
-        encoding: the compression in which its bytes are kept, and will be read; mostly empty.
+        encoding: the compression in which its bytes are kept, and will be read; mostly empty. Known when they are read.
     """
 
     __slots__ = ("bucket", "content_type", "encoding", "key", "size", "version")
@@ -98,8 +98,6 @@ def answer_upload(
         return None
     content_type = "" if upload.content_type in _UNKNOWN_TYPES else upload.content_type
     request = Request("POST", "/predict", {"content-type": content_type})
-    if upload.encoding:
-        request.headers["content-encoding"] = upload.encoding
     limit = service.manifest.limits.request_bytes
     if upload.size > limit:  # known before a byte of it is in memory
         response = refusal(
@@ -111,6 +109,8 @@ def answer_upload(
         except FileNotFoundError:
             _say_skipped(upload, "it is not there any more")
             return None
+        if upload.encoding:
+            request.headers["content-encoding"] = upload.encoding
         response = _as_json(service.answer(request))
     if record is not None:
         record(request, response)

@@ -1,5 +1,6 @@
 """Function Compute's OSS trigger against a store that judges each signature by OSS's own SDK."""
 
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -73,6 +74,14 @@ def _seen(store, bucket):
 def test_an_upload_is_scored_beside_it(handler, bucket, key):
     assert handler(_put(bucket, (key, _BODY)), _CONTEXT) == {"written": [f"scores/{key[8:]}.json"]}
     assert json.loads(bucket.get(f"scores/{key[8:]}.json")) == _ANSWER
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_an_upload_that_is_kept_compressed_is_scored_too(handler, bucket, encoding):
+    content = gzip.compress(_BODY) if encoding == "gzip" else _BODY
+    bucket._request("PUT", "uploads/one.json", content, {}, {"content-encoding": encoding})
+    assert handler(_event(bucket, ("uploads/one.json", content)), _CONTEXT) == {"written": ["scores/one.json.json"]}
+    assert json.loads(bucket.get("scores/one.json.json")) == _ANSWER
 
 
 def test_the_same_event_twice_writes_the_same_bytes_to_the_same_key(handler, bucket, store):

@@ -19,6 +19,7 @@ from alibabacloud_oss_v2.types import HttpRequest, SigningContext
 
 JOURNAL, SECRETS = Path(sys.argv[1]), json.loads(sys.argv[2])
 OBJECTS: dict[str, tuple[bytes, str]] = {}
+ENCODINGS: dict[tuple[str, str], str] = {}
 LOCK = threading.Lock()
 
 
@@ -66,6 +67,8 @@ class Handler(BaseHTTPRequestHandler):
                 journal.write(json.dumps(line) + "\n")
         self.send_response(status)
         self.send_header("content-length", str(len(content)))
+        if encoding := ENCODINGS.get((bucket, key)):
+            self.send_header("content-encoding", encoding)
         self.end_headers()
         self.wfile.write(content)
 
@@ -79,6 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{bucket}/{key}"
         if self.command == "PUT":
             OBJECTS[name] = body, hashlib.md5(body).hexdigest().upper()
+            ENCODINGS[bucket, key] = headers.get("content-encoding", "")
             return 200, b""
         if name not in OBJECTS:
             return 404, _error("NoSuchKey")
