@@ -1,8 +1,11 @@
-"""How uvicorn reads requests from a connection, but for two things that it leaves to a proxy in front of it.
+"""How uvicorn reads requests from a connection, but for three things that it leaves to a proxy in front of it.
 
 An offer to change the protocol (``Upgrade: h2c``, as Java's clients make it) is passed over as RFC 9110 allows, and the
-request answered; uvicorn would lose its body. And a head that does not end is cut off before it fills the memory.
+request answered; uvicorn would lose its body. A head that does not end is cut off before it fills the memory. And a
+connection on which none comes is closed when its time is over, a new one too: a machine that is gone never says so.
 """
+
+from asyncio import Transport
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,9 +18,18 @@ class Protocol(HttpToolsProtocol):
 
     _unfinished = 0  # bytes since a head, a piece of a body, or a message was last complete
 
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection, also one that was reset."""
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         """Read what came over the connection."""
-        self._unset_keepalive_if_required()
         self._unfinished += len(data)
         try:
             self._feed(data)
@@ -49,6 +61,7 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the answer, unless the request is to be read again without its offer."""
         self._unfinished = 0
+        self._unset_keepalive_if_required()
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 
 import coldpress_runtime
+from coldpress._resources import template_root
 from coldpress_runtime.asgi import make_app
 from coldpress_runtime.asgi_messages import Bodies, decode
 from coldpress_runtime.errors import BusyError, ColdpressError, LateError, ManifestError
@@ -271,6 +272,18 @@ def test_a_websocket_is_refused(app):
 def test_an_unknown_scope_is_an_error(app):
     with pytest.raises(ValueError, match="expected http or lifespan"):
         converse(app, {"type": "telepathy"})
+
+
+@pytest.mark.parametrize("start", [b"", b"GET /v2", b"GET /v2 HTTP/1.1\r\n\r\nGET /"], ids=["new", "first", "second"])
+def test_a_connection_on_which_no_request_comes_is_closed(app, monkeypatch, start):
+    monkeypatch.syspath_prepend(template_root() / "container")
+    with (
+        served(app, http="http_protocol:Protocol", timeout_keep_alive=0.2) as port,
+        socket.create_connection(("127.0.0.1", port), 30) as caller,
+    ):
+        caller.sendall(start)
+        while caller.recv(65536):
+            pass
 
 
 def test_fastapi_mounts_it(app):
