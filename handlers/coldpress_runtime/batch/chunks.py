@@ -90,13 +90,9 @@ class Format(Protocol):
 
     Attributes:
         seeks: whether ``chunks`` needs a whole file at hand (``read``, ``seek``, ``tell``) and not a stream.
-        head: what the start of the input says about the rest, such as a CSV header. Empty until the first chunk, and
-            for formats that need none. Who goes on in the middle of an input sets it to what it was before; ``rows``
-            does without.
     """
 
     seeks: bool
-    head: str
 
     def chunks(self, stream: Stream, start: Position, sizes: Sizes) -> Iterator[Chunk]:
         """Yield chunks from ``start`` on, in bounded memory; ``stream`` stands at ``start.offset``."""
