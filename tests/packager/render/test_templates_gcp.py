@@ -373,6 +373,9 @@ case "$*" in
   "run services describe "*"--format=json"*)
     echo '{"status": {"traffic": [{"tag": "canary", "url": "http://127.0.0.1:9"}]}}' ;;
   *" describe "*"value(transport.pubsub.subscription)"*) echo projects/p/subscriptions/s ;;
+  "eventarc triggers describe "*"--format=json"*)
+    [ "$MISSING" -eq 1 ] && exit 1
+    echo '{"eventFilters": [{"attribute": "bucket", "value": "my-data"}]}' ;;
   "run services list "*) [ "$MISSING" -eq 1 ] || echo "$READY" ;;
   "run services describe "*"value(status.url)"*) echo https://function.example ;;
   *" describe "*) exit "$MISSING" ;;
@@ -488,6 +491,14 @@ def test_uploads_get_a_service_of_their_own_and_a_trigger_where_the_bucket_is(tm
     again, lines = deploy(tmp_path, "uploads", missing=False)
     assert again.returncode == 0, again.stderr
     assert not asked_for(lines, "eventarc triggers create")
+
+
+def test_a_trigger_that_watches_another_bucket_is_not_passed_over(tmp_path):
+    gcloud = _GCLOUD.replace('"value": "my-data"', '"value": "my-data-before"')
+    done, _ = deploy(tmp_path, "uploads", missing=False, gcloud=gcloud)
+    assert done.returncode != 0
+    assert "coldpress-digits-uploads watches another bucket than my-data" in done.stderr
+    assert "gcloud eventarc triggers delete coldpress-digits-uploads --project=my-project" in done.stderr
 
 
 def test_members_may_call(tmp_path):

@@ -70,7 +70,16 @@ gcloud projects add-iam-policy-binding "$PROJECT" --quiet --condition=None --rol
   --member="serviceAccount:$SCORER" >/dev/null
 gcloud run services add-iam-policy-binding "$UPLOADS" --project="$PROJECT" --region="$REGION" --quiet \
   --role=roles/run.invoker --member="serviceAccount:$SCORER" >/dev/null
-if ! gcloud eventarc triggers describe "$UPLOADS" --project="$PROJECT" --location="$LOCATION" >/dev/null 2>&1; then
+if watched=$(gcloud eventarc triggers describe "$UPLOADS" --project="$PROJECT" --location="$LOCATION" --format=json 2>/dev/null); then
+  case $watched in
+    *"\"$BUCKET\""*) ;;
+    *)
+      echo "The trigger $UPLOADS watches another bucket than $BUCKET. Delete it, and run this again:" >&2
+      echo "    gcloud eventarc triggers delete $UPLOADS --project=$PROJECT --location=$LOCATION" >&2
+      exit 1
+      ;;
+  esac
+else
   gcloud eventarc triggers create "$UPLOADS" --project="$PROJECT" --location="$LOCATION" \
     --destination-run-service="$UPLOADS" --destination-run-region="$REGION" --service-account="$SCORER" \
     --event-filters="type=google.cloud.storage.object.v1.finalized" --event-filters="bucket=$BUCKET"
