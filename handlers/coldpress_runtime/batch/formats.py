@@ -1,0 +1,75 @@
+"""Which kind of file an input is: what the job says, else its name, else how it begins."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from coldpress_runtime.errors import InputError
+from coldpress_runtime.json_text import describe
+
+if TYPE_CHECKING:
+    from coldpress_runtime.batch.chunks import Format
+    from coldpress_runtime.batch.features import Signature
+    from coldpress_runtime.batch.options import Options
+
+__all__ = ["KINDS", "kind_of", "open_format"]
+
+KINDS = ("jsonl", "csv", "parquet", "npy", "files")
+
+_COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
+_BY_NAME = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
+    ".csv": "csv", ".tsv": "csv",
+    ".parquet": "parquet", ".pq": "parquet",
+    ".npy": "npy", ".npz": "npy",
+    ".zip": "files", ".tar": "files", ".tgz": "files", ".jpg": "files", ".jpeg": "files", ".png": "files",
+    ".gif": "files", ".bmp": "files", ".webp": "files", ".tif": "files", ".tiff": "files", ".wav": "files",
+}  # fmt: skip
+_BY_START = {
+    b"PAR1": "parquet", b"\x93NUMPY": "npy", b"PK\x03\x04": "files", b"\xff\xd8\xff": "files", b"\x89PNG": "files",
+    b"GIF8": "files", b"BM": "files", b"RIFF": "files", b"II*\x00": "files", b"MM\x00*": "files",
+    b"{": "jsonl", b"[": "jsonl",
+}  # fmt: skip
+
+
+def open_format(name: str, start: bytes, signature: Signature, options: Options) -> Format:
+    """Return what reads an input.
+
+    Args:
+        name: its name or key; ``.gz`` and ``.zst`` at the end say nothing of what is within.
+        start: its first bytes, decompressed: 512 are enough.
+        signature: what the model takes.
+        options: what the job is asked to do.
+
+    Raises:
+        InputError: it is of no kind that is read, or what reads it is not installed.
+    """
+    kind = options.input_format or kind_of(name, start)
+    if kind == "jsonl":
+        from coldpress_runtime.batch.jsonl_format import JsonLinesFormat  # noqa: PLC0415 - one of many
+
+        return JsonLinesFormat(signature)
+    raise InputError(f"The format {kind!r} is unknown, expected one of {', '.join(KINDS)}.")
+
+
+def kind_of(name: str, start: bytes) -> str:
+    """Return which of ``KINDS`` an input is, by its name or how it begins; raises InputError for none."""
+    stem = name.lower()
+    while stem.endswith(_COMPRESSED):
+        stem = posixpath.splitext(stem)[0]
+    known = _BY_NAME.get(posixpath.splitext(stem)[1])
+    if known:
+        return known
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    for mark, kind in _BY_START.items():
+        if start.startswith(mark) or (kind == "jsonl" and text.startswith(mark)):
+            return kind
+    if start[257:262] == b"ustar":
+        return "files"
+    if b"\x00" in start:
+        raise InputError(
+            f"{describe(posixpath.basename(name))} is of no kind that is scored; expected JSON Lines, CSV, Parquet, "
+            "NumPy, or images and WAV files; say which with format."
+        )
+    return "csv"
