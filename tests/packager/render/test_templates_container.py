@@ -202,6 +202,17 @@ def test_the_last_copy_stops_where_something_starts_it_again():
     assert manifests(min_replicas=3)["HorizontalPodAutoscaler"]["spec"]["minReplicas"] == 3
 
 
+def test_cloud_run_is_told_what_knative_is():
+    (line,) = [line for line in rendered(min_replicas=2, timeout_s=45)["README.md"].splitlines() if "gcloud" in line]
+    words = line.partition("`")[2].split()
+    told = dict(zip(words, words[1:], strict=False))
+    spec = knative(min_replicas=2, timeout_s=45)["spec"]["template"]
+    assert told["--concurrency"] == str(spec["spec"]["containerConcurrency"])
+    assert told["--timeout"] == str(spec["spec"]["timeoutSeconds"])
+    for flag, name in (("--min-instances", "min-scale"), ("--max-instances", "max-scale")):
+        assert told[flag] == spec["metadata"]["annotations"][f"autoscaling.knative.dev/{name}"]
+
+
 def test_kserve_is_told_which_protocol_it_speaks():
     (container,) = inference_service()["spec"]["predictor"]["containers"]
     assert container["name"] == "kserve-container"  # the name by which KServe finds a predictor of one's own
