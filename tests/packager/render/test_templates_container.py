@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -205,7 +206,7 @@ def test_the_last_copy_stops_where_something_starts_it_again():
 def test_cloud_run_is_told_what_knative_is():
     (line,) = [line for line in rendered(min_replicas=2, timeout_s=45)["README.md"].splitlines() if "gcloud" in line]
     words = line.partition("`")[2].split()
-    told = dict(zip(words, words[1:], strict=False))
+    told = dict(pairwise(words))
     spec = knative(min_replicas=2, timeout_s=45)["spec"]["template"]
     assert told["--concurrency"] == str(spec["spec"]["containerConcurrency"])
     assert told["--timeout"] == str(spec["spec"]["timeoutSeconds"])
