@@ -256,5 +256,5 @@ output "url" {
 
 output "revision" {
   description = "The revision that was made last; name it as stable_revision when the next one is tried."
-  value       = google_cloud_run_v2_service.function.latest_ready_revision
+  value       = basename(google_cloud_run_v2_service.function.latest_ready_revision)
 }

@@ -308,6 +308,13 @@ def test_terraforms_defaults_are_the_settings(folders, case):
 
 
 @needs_tools
+def test_the_revision_that_terraform_tells_is_one_that_it_takes(folders):
+    """The API tells projects/P/locations/L/services/S/revisions/NAME, and takes NAME for a share of the callers."""
+    outputs = {name: body for each in parsed(folders / "default" / "main.tf")["output"] for name, body in each.items()}
+    assert outputs["revision"]["value"] == "${basename(google_cloud_run_v2_service.function.latest_ready_revision)}"
+
+
+@needs_tools
 def test_terraforms_blocks_have_the_apis_names_and_values(folders):
     main = parsed(folders / "uploads" / "main.tf")
     of = {
