@@ -58,11 +58,12 @@ def publish(
 
 
 def _move_along(old: Path, new: Path) -> None:
-    """Copy what is the user's out of the folder that is about to be replaced."""
-    if old.is_dir():
-        shutil.copytree(old, new, dirs_exist_ok=True)
-    elif old.is_file():
-        shutil.copyfile(old, new)
+    """Copy what is the user's out of the folder that is about to be replaced: links as links, secrets as private."""
+    if old.is_dir() and not old.is_symlink():
+        shutil.copytree(old, new, symlinks=True, dirs_exist_ok=True)
+    elif old.is_symlink() or old.is_file():
+        new.unlink(missing_ok=True)
+        shutil.copy2(old, new, follow_symlinks=False)
 
 
 def _lasting(value: Any) -> str:
