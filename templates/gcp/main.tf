@@ -19,6 +19,7 @@ locals {
   service = "@{service}"
   # functions-framework's threads, so that as many requests run as Cloud Run sends at a time; and what the settings say.
   environment = {
+    THREADS = tostring(var.concurrency)
 @{environment_of_terraform}
   }
   labels = {

@@ -223,7 +223,9 @@ def _holes(values: GcpValues) -> dict[str, str]:
         "environment_of_container": "\n".join(
             f"            - {{name: {key}, value: {quote(value)}}}" for key, value in environment.items()
         ),
-        "environment_of_terraform": "\n".join(f"    {key} = {_hcl(value)}" for key, value in environment.items()),
+        "environment_of_terraform": "\n".join(
+            f"    {key} = {_hcl(value)}" for key, value in values.environment.items()
+        ),
         "image": f"{values.region}-docker.pkg.dev/{project}/cloud-run-source-deploy/{service}-whole:latest",
         "generation": "        run.googleapis.com/execution-environment: gen1" if gen1 else "",
         "generation_flag": " --execution-environment=gen1" if gen1 else "",

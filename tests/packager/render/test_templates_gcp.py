@@ -304,7 +304,7 @@ def test_terraforms_defaults_are_the_settings(folders, case):
     assert defaults["public"] == (values.auth == "none")
     (environment,) = (block["environment"] for block in parsed(folders / case / "main.tf")["locals"])
     unescaped = {key: value.replace("$${", "${").replace("%%{", "%{") for key, value in environment.items()}
-    assert unescaped == {"THREADS": str(values.concurrency), **values.environment}
+    assert unescaped == {"THREADS": "${tostring(var.concurrency)}", **values.environment}
 
 
 @needs_tools

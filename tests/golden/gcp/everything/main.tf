@@ -19,7 +19,7 @@ locals {
   service = "coldpress-on-weird-aws-region-name"
   # functions-framework's threads, so that as many requests run as Cloud Run sends at a time; and what the settings say.
   environment = {
-    THREADS = "1000"
+    THREADS = tostring(var.concurrency)
     GREETING = "it's: \"no\" $${1} %%{x}\n"
     COLDPRESS_INPUT_PREFIX = "in/"
   }

@@ -19,7 +19,7 @@ locals {
   service = "coldpress-digits"
   # functions-framework's threads, so that as many requests run as Cloud Run sends at a time; and what the settings say.
   environment = {
-    THREADS = "8"
+    THREADS = tostring(var.concurrency)
   }
   labels = {
     coldpress-model   = "digits"
