@@ -215,6 +215,17 @@ def test_the_shown_curl_line_gives_the_same_answer(look):
         assert page.evaluate("navigator.clipboard.readText()") == command
 
 
+def test_a_body_that_curl_would_take_for_a_file_is_sent_as_it_is(look):
+    with look("hooks") as page:
+        page.check("input[name=mode][value=json]")
+        page.fill("#body", "@secret")
+        page.wait_for_selector("#curl:text('@secret')")
+        command = page.text_content("#curl")
+        send(page)
+        assert page.text_content("#status").startswith("200")
+    assert subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout.startswith(b'{"label"')
+
+
 def test_a_saved_body_gives_the_same_answer_by_curl(look, tmp_path):
     with look("mean_colour") as page:
         card(page, "picture").locator("input[type=file]").set_input_files(picture(tmp_path / "red.png"))

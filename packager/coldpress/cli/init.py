@@ -44,5 +44,5 @@ def _only_model() -> str:
     found = sorted(path.name for path in Path().glob("*.onnx"))
     if len(found) == 1:
         return found[0]
-    seen = f"{len(found)} .onnx files" if found else "no .onnx file"
-    raise ConfigError(f"There is {seen} in this folder; say which to pack: `coldpress init MODEL`.")
+    seen = f"are {len(found)} .onnx files" if found else "is no .onnx file"
+    raise ConfigError(f"There {seen} in this folder; say which to pack: `coldpress init MODEL`.")

@@ -99,6 +99,7 @@ def _manifest(name: str) -> dict[str, object]:
         "threads": 1,
         "warmup": {"inputs": [], "data": None},
         "hooks": None,
+        "batch": None,
         "limits": {"request_bytes": _LIMIT, "response_bytes": _LIMIT},
         "function": {"memory_mb": 1024, "timeout_s": 30},
     }

@@ -8,7 +8,7 @@ function curlOf({ path, headers, body, file }) {
   for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quoted(`${name}: ${value}`)}`);
   let saved = null;
   if (file) lines.push(`--data-binary ${quoted(`@${file}`)}`);
-  else if (typeof body === "string" && body.length <= 1500) lines.push(`-d ${quoted(body)}`);
+  else if (typeof body === "string" && body.length <= 1500) lines.push(`--data-raw ${quoted(body)}`);
   else {
     saved = typeof body === "string" ? "request.json" : "request.bin";
     lines.push(`--data-binary @${saved}`);
