@@ -1,0 +1,152 @@
+"""The bytes of an object: forward, fetched ahead by threads so that scoring does not wait for the network; or anywhere.
+
+Both read one version of the object, and raise ChangedError as soon as it is another one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict, deque
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    from _typeshed import WriteableBuffer
+
+    from coldpress_runtime.batch.stores import Stat, Store
+
+__all__ = ["Blocks", "WholeFile"]
+
+_BLOCK_BYTES = 4 << 20
+_AHEAD = 3
+_KEPT = 8
+
+
+class Blocks:
+    """An object block after block. Use as a context manager.
+
+    Args:
+        store: where it lies.
+        stat: what it was when it was found.
+        start: the first byte.
+
+    Attributes:
+        position: where the next block begins.
+    """
+
+    def __init__(self, store: Store, stat: Stat, start: int = 0) -> None:
+        self.position = start
+        self._seconds = 0.0
+        self._store = store
+        self._stat = stat
+        self._asked = start
+        self._rest = memoryview(b"")
+        self._coming: deque[Future[bytes]] = deque()
+        self._threads = ThreadPoolExecutor(_AHEAD, thread_name_prefix="coldpress-read")
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        began = perf_counter()
+        self._ask()
+        if not self._coming:
+            raise StopIteration
+        block = self._coming.popleft().result()
+        self._ask()
+        self.position += len(block)
+        self._seconds += perf_counter() - began
+        return block
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end."""
+        if not self._rest:
+            self._rest = memoryview(next(self, b""))
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return part.tobytes()
+
+    def take_seconds(self) -> float:
+        """Return how long blocks were waited for since this was last asked."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+    def _ask(self) -> None:
+        while self._asked < self._stat.size and len(self._coming) < _AHEAD:
+            stop = min(self._asked + _BLOCK_BYTES, self._stat.size)
+            read = self._threads.submit(self._store.read, self._stat.key, self._asked, stop, self._stat.version)
+            self._coming.append(read)
+            self._asked = stop
+
+    def __enter__(self) -> Blocks:  # noqa: PYI034 - typing.Self would be another import
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+
+class WholeFile(io.RawIOBase):
+    """An object as a file to seek in, of which the blocks that were used last are kept in memory.
+
+    Args:
+        store: where it lies.
+        stat: what it was when it was found.
+
+    Attributes:
+        position: behind the last byte that was ever asked for.
+    """
+
+    def __init__(self, store: Store, stat: Stat) -> None:
+        super().__init__()
+        self.position = 0
+        self._seconds = 0.0
+        self._store = store
+        self._stat = stat
+        self._at = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it can be read anywhere."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go somewhere else, and return where that is."""
+        self._at = max(0, offset + (0, self._at, self._stat.size)[whence])
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill a buffer, up to the end of a block."""
+        into = memoryview(buffer).cast("B")
+        if self._at >= self._stat.size:
+            return 0
+        number, offset = divmod(self._at, _BLOCK_BYTES)
+        data = memoryview(self._block(number))[offset : offset + len(into)]
+        into[: len(data)] = data
+        self._at += len(data)
+        self.position = max(self.position, self._at)
+        return len(data)
+
+    def take_seconds(self) -> float:
+        """Return how long blocks were waited for since this was last asked."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+    def _block(self, number: int) -> bytes:
+        if number in self._blocks:
+            self._blocks.move_to_end(number)
+            return self._blocks[number]
+        began = perf_counter()
+        start = number * _BLOCK_BYTES
+        stop = min(start + _BLOCK_BYTES, self._stat.size)
+        block = self._blocks[number] = self._store.read(self._stat.key, start, stop, self._stat.version)
+        if len(self._blocks) > _KEPT:
+            self._blocks.popitem(last=False)
+        self._seconds += perf_counter() - began
+        return block

@@ -1,0 +1,364 @@
+"""One object in, one job done: each of its rows in the scores once, or in the rejects once.
+
+The order of things, each of which may be the last that a process does::
+
+    claim      the checkpoint is this process's now; whoever had it before stops at the next write
+    score      chunks in the order of the input; whole parts are uploaded, and the state is saved after each
+    complete   all is read: the state says so, and holds whatever is in no part yet
+    finish     the rejects appear, then the scores, whole and only where there are none, then the manifest
+    forget     the checkpoint is deleted
+
+A process that starts learns from the manifest and the checkpoint how far the one before it came, and goes on there.
+Nothing counts before it is saved: what a killed process did after that is done again. Nothing is finished before it is
+saved that all is read: whoever finishes, makes the same objects.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from math import inf
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from coldpress_runtime import __version__
+from coldpress_runtime.batch.blocks import Blocks, WholeFile
+from coldpress_runtime.batch.checkpoint import Checkpoint
+from coldpress_runtime.batch.chunks import Reject
+from coldpress_runtime.batch.pace import Pace
+from coldpress_runtime.batch.scoring import reject_line
+from coldpress_runtime.errors import BatchError, ChangedError, ConflictError, InputError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from coldpress_runtime.batch.checkpoint import State
+    from coldpress_runtime.batch.chunks import Chunk, Format, Stream
+    from coldpress_runtime.batch.layout import Layout, Model
+    from coldpress_runtime.batch.options import Options
+    from coldpress_runtime.batch.scoring import Scored
+    from coldpress_runtime.batch.stores import Stat, Store
+
+__all__ = ["Job", "Outcome", "Progress", "Scoring", "run_job"]
+
+_LEASE_S = 10.0
+_SAVE_S = 3.0
+_MARGIN_S = 4  # chunks that an owner may be silent for, beside its lease
+
+
+class Scoring(Protocol):
+    """How the records of one object are found, and who scores them.
+
+    Attributes:
+        form: what the object's records look like.
+    """
+
+    form: Format
+
+    def map(self, chunks: Iterable[Chunk]) -> Iterator[Scored]:
+        """Yield the chunks scored, in their order."""
+        ...
+
+
+class Job(NamedTuple):
+    """What is to be done.
+
+    Attributes:
+        store: where the input lies.
+        input: the object, as it was when it was found.
+        url: the input's, for the manifest.
+        layout: where results go.
+        model: what scores.
+        options: what was asked for.
+        open_scoring: takes the beginning of the input, to be read if need be, and says how it is scored; raises
+            InputError when it is of no kind that can be.
+    """
+
+    store: Store
+    input: Stat
+    url: str
+    layout: Layout
+    model: Model
+    options: Options
+    open_scoring: Callable[[Stream], Scoring]
+
+
+class Progress(NamedTuple):
+    """How far a job is: rows by what became of them, and bytes of the object that have been read."""
+
+    scored: int
+    rejected: int
+    bytes: int
+
+
+class Outcome(NamedTuple):
+    """How a job ended.
+
+    Attributes:
+        status: ``done``; ``already-done``: another process has done it; ``failed``: too many rejects, or not readable
+            at all; ``unfinished``: time is up, and whoever runs the job again goes on; ``gone``: the input was deleted
+            or replaced, and what was done is forgotten.
+        manifest: as it was written; empty without one.
+        reason: why it failed, is unfinished or gone, in one sentence.
+    """
+
+    status: str
+    manifest: dict[str, Any]
+    reason: str = ""
+
+
+def run_job(
+    job: Job,
+    *,
+    deadline: Callable[[], float] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    lease_s: float = _LEASE_S,
+    save_s: float = _SAVE_S,
+) -> Outcome:
+    """Do a job, or go on with it.
+
+    Args:
+        job: what is to be done.
+        deadline: returns how many seconds this process has; the state is saved in time.
+        progress: is told after every chunk.
+        lease_s: a process that died without a word keeps others waiting for so long.
+        save_s: the state is saved at least so often, and whenever a part is uploaded.
+
+    Raises:
+        ConflictError: another process is at work on the job, or something else has the name of its results.
+        StoreError: a store refuses.
+        BatchError: the model cannot be run at all.
+    """
+    layout = job.layout
+    if outcome := _done_before(layout):
+        return outcome
+    time_left = deadline or (lambda: inf)
+    checkpoint = Checkpoint(layout, lease_s)
+    state = checkpoint.claim(time_left)
+    if state is None:
+        return Outcome("unfinished", {}, "Time was up before it was clear whether the job's last process has died.")
+    run = _Run(job, checkpoint, state, Pace(time_left), progress, save_s)
+    try:
+        return _done_before(layout) or run.all()
+    except ConflictError:
+        raise
+    except BaseException:
+        with suppress(StoreError):
+            checkpoint.release()
+        raise
+
+
+def _done_before(layout: Layout) -> Outcome | None:
+    """What the manifest says, when there is one; what lies there of another job is a ConflictError."""
+    there = layout.store.stat(layout.manifest)
+    if there is None:
+        return None
+    manifest = json.loads(layout.store.read(layout.manifest, 0, there.size, there.version))
+    if manifest.get("job") != layout.job:
+        raise ConflictError(
+            f"{layout.scores} is the result of another input, model or setting, as {layout.manifest} tells; delete "
+            "both, or choose another name."
+        )
+    layout.store.delete(layout.checkpoint)  # whoever wrote the manifest may have died before it did
+    status = "failed" if manifest["status"] == "failed" else "already-done"
+    return Outcome(status, manifest, manifest["reason"])
+
+
+class _Run:
+    """One process's part in a job."""
+
+    def __init__(
+        self,
+        job: Job,
+        checkpoint: Checkpoint,
+        state: State,
+        pace: Pace,
+        progress: Callable[[Progress], None] | None,
+        save_s: float,
+    ) -> None:
+        self.job = job
+        self.checkpoint = checkpoint
+        self.state = state
+        self.pace = pace
+        self.progress = progress
+        self.save_s = save_s
+        self.lease_s = checkpoint.lease_s
+        self.began = self.saved = perf_counter()
+        self.stopped = False
+        self.damage = ""
+
+    def all(self) -> Outcome:
+        """Score what is left and finish, or stop in time."""
+        self._refuse_taken_names()
+        started_over = False
+        while True:
+            try:
+                if not self.state.complete:
+                    self._score()
+                if self.stopped:
+                    self._save(release=True)
+                    return Outcome("unfinished", {}, "Time is up; run the job again to go on.")
+                return self._finish()
+            except ConflictError:
+                if started_over or self._taken_name():
+                    raise
+                # This process's upload is no more (stores clear old ones away), or the job is somebody else's; then
+                # this raises.
+                started_over = True
+                runs = self.state.runs
+                self.state = self.checkpoint.fresh()
+                self.state.runs = runs
+                self._save()
+            except ChangedError as change:
+                return self._forget(change)
+
+    def _score(self) -> None:
+        state, job = self.state, self.job
+        try:
+            with Blocks(job.store, job.input) as head:
+                scoring = job.open_scoring(head)
+        except InputError as problem:
+            state.complete, state.failure = True, str(problem)
+            self._save()
+            return
+        with _opened(scoring.form, job, state.position.offset) as source:
+            for scored in scoring.map(self._chunks(scoring.form, source)):
+                self._take(scored, source)
+        if self.stopped:
+            return
+        state.damage = self.damage
+        if state.damage and state.position.row:
+            state.rejects.pending += reject_line(Reject(state.position.row, state.damage, b""))
+            state.rejected += 1
+        state.failure = _failure(state, job.options.max_rejects)
+        state.complete = True
+        self._save()
+
+    def _chunks(self, form: Format, stream: Any) -> Iterator[Chunk]:
+        try:
+            for chunk in form.chunks(stream, self.state.position, self.pace.sizes):
+                yield chunk
+                if self.pace.is_over():
+                    self.stopped = True
+                    return
+        except InputError as problem:
+            self.damage = str(problem)
+
+    def _take(self, scored: Scored, source: Blocks | WholeFile) -> None:
+        """Count a chunk in, upload what is a part by now, and save the state now and then."""
+        state, store = self.state, self.job.layout.store
+        rows = scored.scored + scored.rejected
+        if scored.first != state.position.row or rows != scored.count or scored.end.row != scored.first + rows:
+            raise BatchError(f"The {scored.count} records from {scored.first} on do not add up: {rows} came back.")
+        state.position = scored.end
+        state.scored += scored.scored
+        state.rejected += scored.rejected
+        state.scores.pending += scored.output
+        state.rejects.pending += scored.rejects
+        for part, seconds in (*scored.seconds.items(), ("read", source.take_seconds())):
+            state.seconds[part] = state.seconds.get(part, 0.0) + seconds
+        self.pace.learn(scored)
+        for output in (state.scores, state.rejects):
+            while output.is_due(store):
+                self._timed(output.send, store)
+                self._save()
+        if perf_counter() - self.saved > self.save_s:
+            self._save()
+        if self.progress is not None:
+            self.progress(Progress(state.scored, state.rejected, source.position))
+
+    def _save(self, *, release: bool = False) -> None:
+        self._count_seconds()
+        self.checkpoint.lease_s = self.lease_s + _MARGIN_S * self.pace.slowest_s
+        self._timed(self.checkpoint.save, self.state, release=release)
+        self.saved = perf_counter()
+
+    def _count_seconds(self) -> None:
+        now = perf_counter()
+        self.state.seconds["total"] = self.state.seconds.get("total", 0.0) + now - self.began
+        self.began = now
+
+    def _timed(self, write: Callable[..., None], *arguments: Any, **named: Any) -> None:
+        began = perf_counter()
+        write(*arguments, **named)
+        seconds = perf_counter() - began
+        self.pace.write_took(seconds)
+        self.state.seconds["write"] = self.state.seconds.get("write", 0.0) + seconds
+
+    def _finish(self) -> Outcome:
+        """Make what is complete appear. Any process may do it again, and makes the same."""
+        state, layout = self.state, self.job.layout
+        if state.rejects.size:
+            self._timed(state.rejects.finish, layout.store)
+        if state.failure:
+            state.scores.abandon(layout.store)
+        else:
+            self._timed(state.scores.finish, layout.store)
+        self._count_seconds()
+        manifest = _manifest(self.job, state)
+        try:
+            layout.store.put(layout.manifest, json.dumps(manifest, indent=1).encode() + b"\n", replaces="")
+        except ConflictError:
+            return _done_before(layout) or Outcome(manifest["status"], manifest, state.failure)
+        self.checkpoint.delete()
+        return Outcome(manifest["status"], manifest, state.failure)
+
+    def _forget(self, change: ChangedError) -> Outcome:
+        """Give up what was done of an input that is no more."""
+        gone = self.state
+        self.state = self.checkpoint.fresh()
+        self._save()  # or the job is somebody else's
+        gone.scores.abandon(self.job.layout.store)
+        gone.rejects.abandon(self.job.layout.store)
+        self.checkpoint.delete()
+        return Outcome("gone", {}, str(change))
+
+    def _refuse_taken_names(self) -> None:
+        """Look before any work is done whether its results will have a place."""
+        if self.state.runs == 1 and (name := self._taken_name()):
+            self.checkpoint.delete()
+            raise ConflictError(f"{name} exists already; delete it, or choose another name for the scores.")
+
+    def _taken_name(self) -> str:
+        layout = self.job.layout
+        return next((name for name in (layout.scores, layout.rejects) if layout.store.stat(name) is not None), "")
+
+
+def _opened(form: Format, job: Job, offset: int) -> Blocks | WholeFile:
+    """The input from an offset on, or all of it where the format seeks."""
+    if form.seeks:
+        return WholeFile(job.store, job.input)
+    return Blocks(job.store, job.input, offset)
+
+
+def _failure(state: State, most: float) -> str:
+    """Why a job that has read its input to the end, or to the damage in it, has failed; empty when it has not."""
+    rows = state.scored + state.rejected
+    if not rows:
+        return state.damage
+    if state.rejected <= most * rows:
+        return ""
+    return f"{state.rejected} of {rows} rows were rejected, and at most a share of {most:g} may be; see the rejects."
+
+
+def _manifest(job: Job, state: State) -> dict[str, Any]:
+    """The account of a job that is complete."""
+    return {
+        "format": 1,
+        "job": job.layout.job,
+        "status": "failed" if state.failure else "done",
+        "reason": state.failure,
+        "truncated": bool(state.damage),
+        "input": {"url": job.url, "key": job.input.key, "size": job.input.size, "version": job.input.version},
+        "model": job.model._asdict(),
+        "rows": {"read": state.scored + state.rejected, "scored": state.scored, "rejected": state.rejected},
+        "bytes": {"read": job.input.size, "written": state.scores.size + state.rejects.size},
+        "seconds": {name: round(seconds, 3) for name, seconds in sorted(state.seconds.items())},
+        "outputs": {
+            "scores": None if state.failure else job.layout.scores,
+            "rejects": job.layout.rejects if state.rejects.size else None,
+        },
+        "runs": state.runs,
+        "coldpress": __version__,
+    }
