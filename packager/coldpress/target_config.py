@@ -19,6 +19,7 @@ class AwsConfig:
     tracing: bool = False
     log_retention_days: int = field(default=30, metadata={"at_least": 1})
     reserved_concurrency: int | None = field(default=None, metadata={"at_least": 0})
+    upload_events: Literal["s3", "eventbridge"] = "s3"  # what tells of uploads, where [batch] scores them
 
 
 @dataclass(frozen=True)

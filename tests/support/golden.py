@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from coldpress.config import BatchConfig
 from coldpress.render.alibaba import AlibabaValues, render_alibaba
 from coldpress.render.aws import AwsValues, render_aws
 from coldpress.render.azure import AzureValues, render_azure
@@ -58,6 +59,18 @@ AWS_CASES: Mapping[str, AwsValues] = {
         reserved_concurrency=20,
         log_retention_days=365,
         environment={"GREETING": 'yes: "no"\n', "LEVEL": "1.0"},
+    ),
+    "uploads": AwsValues(name="digits", batch=BatchConfig()),
+    "uploads-eventbridge": AwsValues(
+        name='on: {weird} ${AWS::Region} "name"',
+        description="Rows",
+        auth="key",
+        tracing=True,
+        environment={"GREETING": 'yes: "no"\n'},
+        upload_events="eventbridge",
+        batch=BatchConfig(
+            input="in/", output="out/rows.d/", format="csv", memory_mb=10_240, timeout_s=60, concurrency=1000
+        ),
     ),
 }
 

@@ -12,8 +12,9 @@ from typing import Literal
 from urllib.parse import quote as quote_url
 
 from coldpress._resources import template_root
-from coldpress.config import Config
+from coldpress.config import BatchConfig, Config
 from coldpress.errors import TemplateError
+from coldpress.render.aws_batch import UPLOAD_EVENTS, batch_holes, batch_pieces, check_batch, variable_lines
 from coldpress.render.template import Template, quote, slug
 from coldpress.render.values import between, one_of
 
@@ -71,6 +72,8 @@ class AwsValues:
         reserved_concurrency: copies of the function at most; ``None``: no reservation.
         log_retention_days: one of :data:`LOG_RETENTION_DAYS`.
         environment: variables for the function.
+        batch: how uploads are scored row by row, by a function of its own; ``None``: nothing does it.
+        upload_events: what tells of an upload: the bucket (``"s3"``), or ``"eventbridge"``.
 
     Raises:
         TemplateError: a value that CloudFormation or Lambda would refuse.
@@ -92,6 +95,8 @@ class AwsValues:
     reserved_concurrency: int | None = None
     log_retention_days: int = 30
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    batch: BatchConfig | None = None
+    upload_events: str = "s3"
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
@@ -112,6 +117,9 @@ class AwsValues:
         if self.auth != "jwt" and (self.jwt_issuer or self.jwt_audience):
             raise TemplateError(f"jwt_issuer and jwt_audience are set and auth is {self.auth!r}: set auth to 'jwt'")
         self._check_environment()
+        one_of("upload_events", self.upload_events, UPLOAD_EVENTS)
+        if self.batch is not None:
+            check_batch(self.batch)
 
     def _check_environment(self) -> None:
         for name in self.environment:
@@ -144,6 +152,8 @@ def aws_values(config: Config, name: str) -> AwsValues:
         tracing=aws.tracing,
         reserved_concurrency=aws.reserved_concurrency,
         log_retention_days=aws.log_retention_days,
+        batch=config.batch,
+        upload_events=aws.upload_events,
     )
 
 
@@ -169,19 +179,27 @@ def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") ->
 
     address = "https://${%sApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}%s"
     address %= ("Rest", "/live") if api == "rest" else ("Http", "")
+    traces = piece("optional/traces.yaml") if values.tracing else ""
+    batch = batch_pieces(values.batch, values.upload_events, piece, traces)
     pieces = {
         "api": piece(
             f"api/{api}.yaml",
             call=call(address, "${AWS::Region}").splitlines()[-1],
+            batch_outputs=batch["outputs"],
             **({"auth": piece(f"auth/{values.auth}.yaml")} if api == "http" else {}),
         ),
         "concurrency": "" if values.reserved_concurrency is None else piece("optional/concurrency.yaml"),
-        "traces": piece("optional/traces.yaml") if values.tracing else "",
+        "traces": traces,
+        "batch_parameters": batch["parameters"],
+        "batch_conditions": batch["conditions"],
+        "batch_resources": batch["resources"],
     }
     files = {
         "template.yaml": template.fill("template.yaml", **pieces),
         "samconfig.toml": template.fill("samconfig.toml"),
-        "README.md": template.fill("README.md", call=call("$URL", "$AWS_REGION")),
+        "README.md": template.fill(
+            "README.md", call=call("$URL", "$AWS_REGION"), batch_file=batch["file"], batch_readme=batch["readme"]
+        ),
     }
     template.close()
     return files
@@ -224,14 +242,13 @@ def _holes(values: AwsValues, source: str) -> dict[str, str]:
         holes["jwt_audience"] = ", ".join(map(quote, values.jwt_audience))
     if values.reserved_concurrency is not None:
         holes["reserved_concurrency"] = str(values.reserved_concurrency)
+    if values.batch is not None:
+        holes |= batch_holes(values.batch, values.name, values.environment)
     return holes
 
 
 def _environment(variables: Mapping[str, str]) -> str:
-    if not variables:
-        return ""
-    lines = [f"          {name}: {quote(value)}" for name, value in variables.items()]
-    return "\n".join(["      Environment:", "        Variables:", *lines])
+    return "\n".join(["      Environment:", "        Variables:", variable_lines(variables)]) if variables else ""
 
 
 def _tag(value: str) -> str:

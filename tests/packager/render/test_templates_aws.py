@@ -252,6 +252,7 @@ def folders(tmp_path_factory):
     for case, values in AWS_CASES.items():
         write_files(render_aws(values), root / case)
         (root / case / "function.zip").touch()
+        (root / case / "batch.zip").touch()
     write_files(sam_files(), root / "sam")
     return root
 
