@@ -6,7 +6,7 @@ from typing import Any
 
 from coldpress_runtime.batch.chunks import Chunk, Position, Sizes
 from coldpress_runtime.batch.features import Signature
-from coldpress_runtime.batch.formats import open_format
+from coldpress_runtime.batch.formats import START_BYTES, open_format
 from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.scoring import Scored, Scorer
 from coldpress_runtime.service import Service
@@ -17,7 +17,7 @@ __all__ = ["lines_of", "score_bytes", "score_lines"]
 def score_bytes(service: Service, name: str, data: bytes, sizes: Sizes | None = None, **options: Any) -> list[Scored]:
     """Score a whole file, chunk by chunk."""
     chosen = Options(**options)
-    form = open_format(name, data[:512], Signature.of(service, chosen.columns), chosen)
+    form = open_format(name, data[:START_BYTES], Signature.of(service, chosen.columns), chosen)
     scorer = Scorer(service, chosen, form)
     return [scorer.score(chunk) for chunk in form.chunks(BytesIO(data), Position(), sizes or Sizes())]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from coldpress_runtime.errors import InputError
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from coldpress_runtime.batch.features import Signature
     from coldpress_runtime.batch.options import Options
 
-__all__ = ["KINDS", "kind_of", "open_format"]
+__all__ = ["KINDS", "START_BYTES", "kind_of", "open_format"]
 
 KINDS = ("jsonl", "csv", "parquet", "npy", "files")
+START_BYTES = 64 << 10  # the header of a wide table is among them
 
 _COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 _BY_NAME = {
@@ -38,7 +40,7 @@ def open_format(name: str, start: bytes, signature: Signature, options: Options)
 
     Args:
         name: its name or key; ``.gz`` and ``.zst`` at the end say nothing of what is within.
-        start: its first bytes, decompressed: 512 are enough.
+        start: its first bytes, decompressed: ``START_BYTES``, or all where there are fewer.
         signature: what the model takes.
         options: what the job is asked to do.
 
@@ -50,6 +52,11 @@ def open_format(name: str, start: bytes, signature: Signature, options: Options)
         from coldpress_runtime.batch.jsonl_format import JsonLinesFormat  # noqa: PLC0415 - one of many
 
         return JsonLinesFormat(signature)
+    if kind == "csv":
+        from coldpress_runtime.batch.csv_format import CsvFormat  # noqa: PLC0415
+        from coldpress_runtime.batch.csv_head import read_head  # noqa: PLC0415
+
+        return CsvFormat(signature, read_head(BytesIO(start), signature.columns))
     raise InputError(f"The format {kind!r} is unknown, expected one of {', '.join(KINDS)}.")
 
 

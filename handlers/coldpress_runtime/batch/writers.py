@@ -114,7 +114,7 @@ def json_texts(values: Any, info: ValueInfo) -> list[bytes]:
     if isinstance(values, list):
         entry = info.item if info.kind == "sequence" else info
         single = entry is not None and entry.kind == "map" and entry.value is not None and entry.value.name == "FP32"
-        return [_json_text(_narrow(value) if single else value) for value in values]
+        return list(map(_map_text if single else _json_text, values))
     array = values.numpy()
     if array.dtype.kind in "Oc" or 0 in array.shape[1:]:
         return list(map(_json_text, array))
@@ -148,11 +148,13 @@ def _with_constants(text: bytes, values: Array) -> bytes:
     return b"".join(piece + name for piece, name in zip(pieces, [*names, b""], strict=True))
 
 
-def _narrow(value: Any) -> Any:
-    """A map with its numbers as float32, which they were in the engine."""
+def _map_text(value: Any) -> bytes:
+    """A map, or a list of them, whose numbers were float32 in the engine."""
     if not isinstance(value, dict):
-        return [_narrow(item) for item in value] if isinstance(value, list) else value
-    return dict(zip(value, np.array(list(value.values()), np.float32), strict=True))
+        return b"[" + b",".join(map(_map_text, value)) + b"]" if isinstance(value, list) else _json_text(value)
+    numbers = _numeric_texts(np.array(list(value.values()), np.float32))
+    keys = (dump(str(key)) for key in value)
+    return b"{" + b",".join(key + b":" + number for key, number in zip(keys, numbers, strict=True)) + b"}"
 
 
 def _json_text(value: Any) -> bytes:
@@ -176,6 +178,8 @@ def _numbers(numbers: Array) -> list[bytes]:
 
 def _interleave(columns: Sequence[Any], count: int) -> bytes:
     """Join columns row by row; one that is bytes is the same in every row."""
+    if not count:
+        return b""
     width = len(columns)
     pieces: list[bytes] = [b""] * (width * count)
     for place, column in enumerate(columns):
