@@ -40,13 +40,18 @@ class DeployedFunction:
 
 
 class LocalAws:
-    """A running local AWS. Use as a context manager."""
+    """A running local AWS. Use as a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        settings: of moto, as variables of its environment.
+    """
+
+    def __init__(self, **settings: str) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="local-aws-")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [tool("moto", "python"), _SERVER],
+                env=os.environ | settings,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -9,11 +9,14 @@ KEYS = ["plain.csv", "a folder/of names.csv", "50%.csv", "a+b.csv", "%41.csv", "
 PART = 5 << 20
 
 
-@pytest.fixture(params=["local"])
+pytestmark = pytest.mark.xdist_group("stores")  # which share the servers
+
+
+@pytest.fixture(params=["local", "s3"])
 def store(request, tmp_path):
     if request.param == "local":
         return LocalStore(str(tmp_path / "folder"))
-    raise AssertionError(request.param)
+    return request.getfixturevalue(f"{request.param}_store")
 
 
 @pytest.mark.parametrize("key", KEYS, ids=range(len(KEYS)))
