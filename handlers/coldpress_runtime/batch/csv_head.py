@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,16 +38,6 @@ class Head(NamedTuple):
     delimiter: str = ","
     names: tuple[str, ...] | None = None
     width: int = 0
-
-    def dump(self) -> str:
-        """Return it as text that ``load`` reads."""
-        return json.dumps(self)
-
-    @classmethod
-    def load(cls, text: str) -> Head:
-        """Return what ``dump`` wrote."""
-        delimiter, names, width = json.loads(text)
-        return cls(delimiter, None if names is None else tuple(names), width)
 
     def column(self, number: int) -> str:
         """Name a column in a message."""

@@ -24,6 +24,7 @@ __all__ = ["read_number", "read_numbers"]
 
 _BLOCK = 1 << 14  # fields; a dozen arrays of so many words stay in a core's second-level cache
 _PAD = 24  # bytes before the text, so that the words of its first field can be loaded
+_SPACE, _PLUS, _MINUS = b" +-"
 _LONGEST = 24  # characters of a field, its sign apart: three words
 _MOST = 1 << 53  # integers up to it are floats
 _HEAD = 1800  # of the third word: with 16 more digits the whole still fits 64 bits
@@ -36,6 +37,7 @@ _DOTS = np.uint64(0x2E2E2E2E2E2E2E2E)
 _DIGITS = np.uint64(0x3030303030303030)
 _OVER_NINE = np.uint64(0x7676767676767676)  # added to a byte above 9, sets its high bit
 _PLACES = np.uint64(0xE0C0A08060402000)  # times 1 << 8k, has 7 - k in its three highest bits
+_SCALES = {done: np.array([10**done, 10 ** (done - 1)], np.uint64) for done in (8, 16)}  # the dot is no digit
 _POWERS = 10.0 ** np.arange(23)  # all of them exact
 
 _WHOLE = re.compile(rb"\s*(?=[+-]?\.?[0-9])([+-]?[0-9]*)(?:\.0*)?\s*")
@@ -58,15 +60,17 @@ def read_numbers(data: bytes, starts: Array, ends: Array, dtype: np.dtype[Any]) 
     values = np.zeros(len(starts), dtype)
     words = np.frombuffer(bytes(_PAD) + data + bytes(8 - len(data) % 8 + 8), "<u8")
     text = np.frombuffer(data, np.uint8)
-    signs = b"-" in data or b"+" in data or b" " in data
+    has_signs, has_spaces = b"-" in data or b"+" in data, b" " in data
     store = _store_floats if dtype.kind == "f" else _store_integers
     bad = []
     for first in range(0, len(starts), _BLOCK):
         block = slice(first, first + _BLOCK)
         begin, end, out = starts[block], ends[block], values[block]
         minus = None
-        if signs:
-            begin, minus = _after_sign(text, begin, end)
+        if has_spaces:
+            begin = begin + (text.take(begin, mode="clip") == _SPACE)
+        if has_signs:
+            begin, minus = _after_sign(text, begin)
         mantissa, places, odd = _decimals(words, begin, end)
         odd |= store(out, mantissa, places, minus)
         for place in np.flatnonzero(odd).tolist():
@@ -117,15 +121,13 @@ def _integer(text: bytes, dtype: np.dtype[Any]) -> int:
     raise ValueError("expected a whole number")
 
 
-def _after_sign(text: Array, starts: Array, ends: Array) -> tuple[Array, Array]:
-    """Where numbers begin behind a space and a sign, and which are negative."""
-    last = len(text) - 1
-    first = text.take(np.minimum(starts, last))
-    starts = starts + (first == ord(" "))
-    first = text.take(np.minimum(starts, last))
-    minus = first == ord("-")
-    starts += minus | (first == ord("+"))
-    return np.minimum(starts, ends), minus
+def _after_sign(text: Array, starts: Array) -> tuple[Array, Array]:
+    """Where numbers begin behind their signs, and which are negative."""
+    first = text.take(starts, mode="clip")
+    minus = first == _MINUS
+    first = first == _PLUS
+    first |= minus
+    return starts + first, minus
 
 
 def _decimals(words: Array, starts: Array, ends: Array) -> tuple[Array, Array, Array]:
@@ -144,22 +146,29 @@ def _decimals(words: Array, starts: Array, ends: Array) -> tuple[Array, Array, A
     if longest > 8:
         dotted = dots != 0
         for done in (8, 16):
-            more = np.flatnonzero(lengths > done)
-            if not len(more):
+            more = _some(lengths > done)
+            if more is None:
                 break
             part, dots, strange, _ = _word(words, ends[more] - done, lengths[more] - done)
             if done == 16:
                 strange |= part > _HEAD
-            had = dotted[more]
-            part *= np.where(had, np.uint64(10 ** (done - 1)), np.uint64(10**done))
+            had, has = dotted[more], dots != 0
+            part *= _SCALES[done].take(had.view(np.int8))
             mantissa[more] += part
-            has = dots != 0
             places[more] += (_places(dots) + done) * has
             odd[more] |= strange | (had & has)
             dotted[more] |= has
         if longest > _LONGEST:
             odd |= lengths > _LONGEST
     return mantissa, places, odd
+
+
+def _some(which: Array) -> Array | slice | None:
+    """What picks those elements: all of them where they are many, None for none."""
+    count = np.count_nonzero(which)
+    if count > len(which) // 2:
+        return slice(None)
+    return np.flatnonzero(which) if count else None
 
 
 def _places(dots: Array) -> Array:
@@ -184,7 +193,7 @@ def _word(words: Array, ends: Array, lengths: Array) -> tuple[Array, Array, Arra
     rest = words[1:].take(at)
     rest <<= shift  # by 64 leaves nothing, as numpy has it
     word |= rest
-    np.minimum(lengths, 8, out=at)
+    np.clip(lengths, 0, 8, out=at)
     at <<= 3
     blank = np.subtract(64, at, out=at).view(np.uint64)  # bits before the field
     word >>= blank
