@@ -19,6 +19,7 @@ __all__ = ["KINDS", "START_BYTES", "kind_of", "open_format"]
 KINDS = ("jsonl", "csv", "parquet", "npy", "files")
 START_BYTES = 64 << 10  # the header of a wide table is among them
 
+_ZIP = b"PK"
 _COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 _BY_NAME = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
@@ -57,6 +58,10 @@ def open_format(name: str, start: bytes, signature: Signature, options: Options)
         from coldpress_runtime.batch.csv_head import read_head  # noqa: PLC0415
 
         return CsvFormat(signature, read_head(BytesIO(start), signature.columns))
+    if kind == "npy":
+        from coldpress_runtime.batch.npy_format import NpyFormat, NpzFormat  # noqa: PLC0415
+
+        return NpzFormat(signature) if start.startswith(_ZIP) else NpyFormat(signature, start)
     raise InputError(f"The format {kind!r} is unknown, expected one of {', '.join(KINDS)}.")
 
 
