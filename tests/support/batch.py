@@ -26,10 +26,13 @@ class Lines:
     A line ``damage`` stands for a place at which the input cannot be read any further.
     """
 
-    seeks = False
+    def __init__(self, *, seeks: bool = False) -> None:
+        self.seeks = seeks
 
     def chunks(self, stream: Any, start: Position, sizes: Sizes) -> Iterator[Chunk]:
         rest, place = b"", start
+        if self.seeks:
+            stream.seek(start.offset)
         while block := stream.read(min(sizes.bytes, 4096)):
             *lines, rest = (rest + block).split(b"\n")
             while lines:
@@ -65,10 +68,11 @@ class Doubling:
 
     Args:
         before: is called before each chunk is scored.
+        seeks: whether the input is read as a file.
     """
 
-    def __init__(self, before: Callable[[Chunk], object] = lambda _chunk: None) -> None:
-        self.form = Lines()
+    def __init__(self, before: Callable[[Chunk], object] = lambda _chunk: None, *, seeks: bool = False) -> None:
+        self.form = Lines(seeks=seeks)
         self.before = before
 
     def map(self, chunks: Iterable[Chunk]) -> Iterator[Scored]:

@@ -12,7 +12,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from concurrent.futures import Future
 
     from _typeshed import WriteableBuffer
@@ -33,49 +32,56 @@ class Blocks:
         store: where it lies.
         stat: what it was when it was found.
         start: the first byte.
+        known: what is known of what follows it, and need not be fetched.
+        ahead: so many blocks are fetched at once, the one that is waited for among them.
 
     Attributes:
         position: where the next block begins.
     """
 
-    def __init__(self, store: Store, stat: Stat, start: int = 0) -> None:
-        self.position = start
+    def __init__(self, store: Store, stat: Stat, start: int = 0, known: bytes = b"", ahead: int = _AHEAD) -> None:
+        self.position = start + len(known)
         self._seconds = 0.0
         self._store = store
         self._stat = stat
-        self._asked = start
-        self._rest = memoryview(b"")
+        self._asked = self.position
+        self._ahead = ahead
+        self._rest = memoryview(known)
         self._coming: deque[Future[bytes]] = deque()
-        self._threads = ThreadPoolExecutor(_AHEAD, thread_name_prefix="coldpress-read")
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        began = perf_counter()
-        self._ask()
-        if not self._coming:
-            raise StopIteration
-        block = self._coming.popleft().result()
-        self._ask()
-        self.position += len(block)
-        self._seconds += perf_counter() - began
-        return block
+        self._threads = ThreadPoolExecutor(ahead, thread_name_prefix="coldpress-read")
 
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, none at the end."""
         if not self._rest:
-            self._rest = memoryview(next(self, b""))
+            self._rest = memoryview(self._next())
         part, self._rest = self._rest[:size], self._rest[size:]
         return part.tobytes()
+
+    def peek(self) -> bytes:
+        """Return what comes next, up to the end of a block, and leave it there."""
+        if not self._rest:
+            self._rest = memoryview(self._next())
+        return self._rest.tobytes()
 
     def take_seconds(self) -> float:
         """Return how long blocks were waited for since this was last asked."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
+    def _next(self) -> bytes:
+        began = perf_counter()
+        self._ask()
+        if not self._coming:
+            return b""
+        block = self._coming.popleft().result()
+        if self._ahead > 1:
+            self._ask()
+        self.position += len(block)
+        self._seconds += perf_counter() - began
+        return block
+
     def _ask(self) -> None:
-        while self._asked < self._stat.size and len(self._coming) < _AHEAD:
+        while self._asked < self._stat.size and len(self._coming) < self._ahead:
             stop = min(self._asked + _BLOCK_BYTES, self._stat.size)
             read = self._threads.submit(self._store.read, self._stat.key, self._asked, stop, self._stat.version)
             self._coming.append(read)

@@ -25,6 +25,7 @@ from coldpress_runtime import __version__
 from coldpress_runtime.batch.blocks import Blocks, WholeFile
 from coldpress_runtime.batch.checkpoint import Checkpoint
 from coldpress_runtime.batch.chunks import Reject
+from coldpress_runtime.batch.compression import decompress, is_compressed
 from coldpress_runtime.batch.pace import Pace
 from coldpress_runtime.batch.scoring import reject_line
 from coldpress_runtime.errors import BatchError, ChangedError, ConflictError, InputError, StoreError
@@ -216,14 +217,16 @@ class _Run:
     def _score(self) -> None:
         state, job = self.state, self.job
         try:
-            with Blocks(job.store, job.input) as head:
-                scoring = job.open_scoring(head)
+            with Blocks(job.store, job.input, ahead=1) as head:
+                start = head.peek()
+                scoring = job.open_scoring(decompress(head))
+            source, stream = self._opened(scoring.form, start)
         except InputError as problem:
             state.complete, state.failure = True, str(problem)
             self._save()
             return
-        with _opened(scoring.form, job, state.position.offset) as source:
-            for scored in scoring.map(self._chunks(scoring.form, source)):
+        with source:
+            for scored in scoring.map(self._chunks(scoring.form, stream)):
                 self._take(scored, source)
         if self.stopped:
             return
@@ -234,6 +237,27 @@ class _Run:
         state.failure = _failure(state, job.options.max_rejects)
         state.complete = True
         self._save()
+
+    def _opened(self, form: Format, start: bytes) -> tuple[Blocks | WholeFile, Any]:
+        """Open the input: what is fetched, and what the format reads from there on.
+
+        Args:
+            form: what the records look like.
+            start: the input's first bytes.
+        """
+        store, stat, offset = self.job.store, self.job.input, self.state.position.offset
+        if is_compressed(start):
+            if form.seeks:
+                raise InputError(
+                    "The input is compressed as a whole, and of a kind that is read in parts; decompress it."
+                )
+            source = Blocks(store, stat, known=start)
+            return source, decompress(source, offset)
+        if form.seeks:
+            whole = WholeFile(store, stat)
+            return whole, whole
+        source = Blocks(store, stat, offset, b"" if offset else start)
+        return source, source
 
     def _chunks(self, form: Format, stream: Any) -> Iterator[Chunk]:
         try:
@@ -323,13 +347,6 @@ class _Run:
     def _taken_name(self) -> str:
         layout = self.job.layout
         return next((name for name in (layout.scores, layout.rejects) if layout.store.stat(name) is not None), "")
-
-
-def _opened(form: Format, job: Job, offset: int) -> Blocks | WholeFile:
-    """The input from an offset on, or all of it where the format seeks."""
-    if form.seeks:
-        return WholeFile(job.store, job.input)
-    return Blocks(job.store, job.input, offset)
 
 
 def _failure(state: State, most: float) -> str:

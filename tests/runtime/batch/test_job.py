@@ -1,11 +1,13 @@
 """Each row once: whatever happens to the process, to its store, and to the object that it reads."""
 
 import contextlib
+import gzip
 import itertools
 import json
 from dataclasses import replace
 
 import pytest
+import zstandard
 
 from coldpress_runtime.batch import blocks
 from coldpress_runtime.batch.job import run_job
@@ -297,6 +299,60 @@ def test_scores_beside_a_file_are_not_written_over_what_is_there(store):
     with pytest.raises(ConflictError, match=r"^new\.jsonl is the result of another input, model or setting"):
         run(to("new.jsonl", max_rejects=0.5))
     accounted(to("new.jsonl"), CONTENT)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_a_compressed_input_is_gone_on_with_where_it_was_left(store, compress):
+    store.put("in/numbers.txt", compress(CONTENT))
+    while run(job(store), deadline=in_little_time()).status == "unfinished":
+        pass
+    assert accounted(job(store), CONTENT)["runs"] > 3
+
+
+def test_a_truncated_archive_gives_the_rows_before_the_end(store):
+    store.put("in/numbers.txt", gzip.compress(CONTENT)[:-2000])
+    manifest = run(job(store, max_rejects=0.2)).manifest
+    assert (manifest["status"], manifest["truncated"]) == ("done", True)
+    read, scored, rejected = (manifest["rows"][name] for name in ("read", "scored", "rejected"))
+    assert read == scored + rejected
+    assert 500 < read < 2000
+    stat = store.stat(manifest["outputs"]["rejects"])
+    last = json.loads(store.read(stat.key, 0, stat.size, stat.version).splitlines()[-1])
+    assert last == {
+        "row": read - 1,
+        "reason": "The input's gzip data is cut short; upload the whole file again.",
+        "record": "",
+    }
+
+
+def test_a_format_that_seeks_reads_the_input_as_a_file(store, monkeypatch):
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 1000)
+    seeking = job(store, scoring=lambda _head: Doubling(seeks=True))
+    while run(seeking, deadline=in_little_time()).status == "unfinished":
+        pass
+    assert accounted(seeking, CONTENT)["runs"] > 3
+    store.put("in/numbers.txt", gzip.compress(CONTENT))
+    outcome = run(job(store, scoring=lambda _head: Doubling(seeks=True)))
+    assert (outcome.status, outcome.reason[:26]) == ("failed", "The input is compressed as")
+
+
+def test_an_input_is_fetched_once(store):
+    """The beginning, which tells what it is, is not fetched again to be scored."""
+    fetched = []
+
+    class Watched(LocalStore):
+        def read(self, key, start, stop, version):
+            fetched.append((start, stop))
+            return super().read(key, start, stop, version)
+
+    def scoring(head):
+        assert head.read(10) == CONTENT[:10]
+        return Doubling()
+
+    watched = Watched(store.path("in").removesuffix("/in"))
+    run(job(store, scoring=scoring)._replace(store=watched))
+    assert fetched == [(0, len(CONTENT))]
+    accounted(job(store), CONTENT)
 
 
 def test_progress_is_told_of_every_row(store):
