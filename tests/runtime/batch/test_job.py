@@ -346,7 +346,7 @@ def test_an_input_is_fetched_once(store):
             return super().read(key, start, stop, version)
 
     def scoring(head):
-        assert head.read(10) == CONTENT[:10]
+        assert CONTENT.startswith(head.read(10))
         return Doubling()
 
     watched = Watched(store.path("in").removesuffix("/in"))
