@@ -50,7 +50,7 @@ def test_numbers_that_do_not_fit_are_rejects(tmp_path):
     assert [row["y"] for row in rows] == [[0, 255], [1, 2]]
     assert rejects.keys() == {1, 2, 4, 5, 6}
     assert rejects[1]["reason"] == "Input 'x' is UINT8: element 0 is 0.5, which UINT8 cannot hold."
-    assert json.loads(rejects[5]["record"]) == [1, -1]
+    assert json.loads(rejects[5]["record"]) == {"x": [1, -1]}
 
 
 def test_floats_that_would_become_infinite_are_rejects_and_infinities_are_values(tmp_path):
