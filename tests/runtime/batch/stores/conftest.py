@@ -4,8 +4,10 @@ import uuid
 
 import pytest
 
+from coldpress_runtime.batch.stores.gcs import GcsStore
 from coldpress_runtime.batch.stores.s3 import S3Store
 from tests.support.local_aws import LocalAws
+from tests.support.local_gcp import LocalStorage, python
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +27,22 @@ def s3_store(local_aws, monkeypatch):
     store._client.create_bucket(Bucket=bucket)
     yield store
     store._client.close()
+
+
+@pytest.fixture(scope="session")
+def local_gcp():
+    if not python().exists():
+        pytest.skip("`make tools` has not made .tools/gcp")
+    with LocalStorage() as running:
+        yield running
+
+
+@pytest.fixture
+def gcs_store(local_gcp, monkeypatch):
+    """A store on a bucket of its own."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{local_gcp.host}")
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    local_gcp.make_bucket(bucket)
+    store = GcsStore(bucket)
+    yield store
+    store._bucket.client.close()
