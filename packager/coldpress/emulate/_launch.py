@@ -1,13 +1,14 @@
-"""Starts awslambdaric as Lambda does: the task root first on the path, then the runtime's own folder, nothing else.
+"""Starts awslambdaric as Lambda does: the task root first on the path, then the runtime's own folders, nothing else.
 
-Run as ``python -I -S -B _launch.py TASK_ROOT RUNTIME_DIR HANDLER``: no site-packages, no user site, no ``PYTHON*``
+Run as ``python -I -S -B _launch.py TASK_ROOT RUNTIME_DIRS HANDLER``: no site-packages, no user site, no ``PYTHON*``
 variables, and no bytecode written, since /var/task is read-only there.
 """
 
+import os
 import sys
 
-task_root, runtime_dir, handler = sys.argv[1:]
-sys.path[:0] = [task_root, runtime_dir]
+task_root, runtime_dirs, handler = sys.argv[1:]
+sys.path[:0] = [task_root, *runtime_dirs.split(os.pathsep)]
 
 import site  # noqa: E402  (Lambda's interpreter has run it too; here without looking for packages)
 

@@ -1,6 +1,7 @@
 """Run a built function as AWS Lambda would: its own process, AWS's runtime client, an empty environment."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +28,7 @@ class LambdaFunction(FunctionProcess):
     Args:
         build: a folder that ``coldpress pack`` wrote, a zip, or an unpacked function.
         handler: ``module.function``.
+        sdk: whether it finds boto3, which Lambda's own Pythons bring and few functions ask for.
         options: those of `FunctionProcess`.
 
     Raises:
@@ -35,15 +37,18 @@ class LambdaFunction(FunctionProcess):
 
     EMPTY: ClassVar[Mapping[str, str]] = {"app.py": "def handler(event, context):\n    return {'statusCode': 200}\n"}
 
-    def __init__(self, build: str | Path, *, handler: str = "app.handler", **options: Any) -> None:
+    def __init__(self, build: str | Path, *, handler: str = "app.handler", sdk: bool = False, **options: Any) -> None:
         self._handler = handler
+        self._sdk = sdk
         self._api: RuntimeApi | None = None
         super().__init__(build, **options)
 
     def _begin(self, environment: dict[str, str]) -> float:
         runtime = client("aws", self.python, self.minor)
         api = self._api = RuntimeApi()
-        command = [self.python, "-I", "-S", "-B", _LAUNCH, self.root, runtime, self._handler]
+        folders = [runtime, client("aws-sdk", self.python, self.minor)] if self._sdk else [runtime]
+        own = os.pathsep.join(map(str, folders))
+        command = [self.python, "-I", "-S", "-B", _LAUNCH, self.root, own, self._handler]
         started = self._spawn(command, CLEAN | self._variables(runtime, api.address) | environment)
         return (api.wait_ready(self.init_timeout_s) - started) * 1e3
 

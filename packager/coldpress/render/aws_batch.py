@@ -55,7 +55,8 @@ def batch_pieces(batch: BatchConfig | None, events: str, piece: Callable[..., st
         # S3 tries whether it may send to the queue when it is told to.
         after_policy="" if bridge else "    DependsOn: UploadQueuePolicy",
         notification=piece(f"batch/{events}.yaml"),
-        sender=piece(f"batch/{events}_sender.yaml"),
+        sender=piece(f"batch/{events}_sender.yaml", queue="UploadQueue"),
+        dead_sender=piece(f"batch/{events}_sender.yaml", queue="DeadLetters") if bridge else "",
         rule=piece("batch/eventbridge_rule.yaml") if bridge else "",
         traces=traces,
     )

@@ -15,6 +15,7 @@ from moto.awslambda.models import lambda_backends
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.codedeploy.models import codedeploy_backends
 from moto.logs.models import logs_backends
+from moto.sqs.models import sqs_backends
 
 __all__ = ["TYPES", "Made", "Wanted"]
 
@@ -185,6 +186,13 @@ def bucket_policy(wanted: Wanted) -> Made:
     return Made(wanted.get("Bucket"))
 
 
+def queue_policy(wanted: Wanted) -> Made:
+    policy = json.dumps(wanted.get("PolicyDocument"))
+    for url in wanted.get("Queues"):
+        wanted.backend(sqs_backends).set_queue_attributes(url.rpartition("/")[2], {"Policy": policy})
+    return Made(wanted.name)
+
+
 # Resource type -> (the property that names it, what makes or updates it).
 TYPES: dict[str, tuple[str, Callable[[Wanted], Made]]] = {
     "AWS::ApiGateway::ApiKey": ("Name", api_key),
@@ -201,6 +209,7 @@ TYPES: dict[str, tuple[str, Callable[[Wanted], Made]]] = {
     "AWS::Lambda::Alias": ("", alias),
     "AWS::Logs::MetricFilter": ("FilterName", metric_filter),
     "AWS::S3::BucketPolicy": ("", bucket_policy),
+    "AWS::SQS::QueuePolicy": ("", queue_policy),
 }
 
 

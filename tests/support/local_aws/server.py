@@ -12,6 +12,7 @@ from typing import Any
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 import cloudformation
+import events
 import storage
 from moto.cloudformation import responses
 from moto.cloudformation.models import CloudFormationBackend
@@ -43,6 +44,7 @@ def _transformed(template: str, parameters: dict[str, Any], region: str) -> str:
 def install() -> None:
     """Close the gaps between what the SAM CLI asks of CloudFormation and what moto's does."""
     cloudformation.install()
+    events.install()
     storage.install()
 
     fetch = responses.get_stack_from_s3_url
