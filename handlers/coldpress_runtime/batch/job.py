@@ -72,8 +72,8 @@ class Job(NamedTuple):
         layout: where results go.
         model: what scores.
         options: what was asked for.
-        open_scoring: takes the beginning of the input, to be read if need be, and says how it is scored; raises
-            InputError when it is of no kind that can be.
+        open_scoring: takes the beginning of the input, decompressed, and says how it is scored; raises InputError when
+            it is of no kind that can be.
     """
 
     store: Store
@@ -219,7 +219,7 @@ class _Run:
         try:
             with Blocks(job.store, job.input, ahead=1) as head:
                 start = head.peek()
-                scoring = job.open_scoring(decompress(head))
+                scoring = job.open_scoring(_Beginning(decompress(head)))
             source, stream = self._opened(scoring.form, start)
         except InputError as problem:
             state.complete, state.failure = True, str(problem)
@@ -347,6 +347,25 @@ class _Run:
     def _taken_name(self) -> str:
         layout = self.job.layout
         return next((name for name in (layout.scores, layout.rejects) if layout.store.stat(name) is not None), "")
+
+
+class _Beginning:
+    """The start of an input, which ends where it is damaged: the rows before that are to be scored."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._found = False
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; raises InputError when there are none before the damage."""
+        try:
+            block = self._stream.read(size)
+        except InputError:
+            if not self._found:
+                raise
+            return b""
+        self._found = self._found or bool(block)
+        return block
 
 
 def _failure(state: State, most: float) -> str:
