@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from coldpress_runtime.json_text import describe, dump
 from coldpress_runtime.tensor import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from coldpress_runtime.batch.features import Signature
@@ -24,8 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["document", "fit", "preprocessed_arrays", "rows_of_arrays"]
 
 
-def rows_of_arrays(first: int, arrays: Mapping[str, Array], signature: Signature) -> Rows:
-    """Return rows of arrays that have an item a record, ``(k, ...)`` by input name; what does not fit is a reject."""
+def rows_of_arrays(
+    first: int, arrays: Mapping[str, Array], signature: Signature, record: Callable[[int], bytes] | None = None
+) -> Rows:
+    """Return rows of arrays; a record with a number that its input cannot hold is a reject.
+
+    Args:
+        first: number of the first record.
+        arrays: ``(k, ...)`` by input name, an item a record.
+        signature: what the model takes.
+        record: returns a record for the rejects file, by its place; as JSON by default.
+    """
+    record = record or partial(document, arrays)
     count = len(next(iter(arrays.values())))
     made: dict[str, Array] = {}
     reasons: dict[int, str] = {}
@@ -39,7 +50,7 @@ def rows_of_arrays(first: int, arrays: Mapping[str, Array], signature: Signature
         kept = values if good.all() else values[good]
         info = signature.inputs[name]
         columns[name] = kept if has_batch_axis(info) else [Tensor.from_numpy(np.array(one), info.dtype) for one in kept]
-    rejects = [Reject(first + place, reasons[place], document(arrays, place)) for place in sorted(reasons)]
+    rejects = [Reject(first + place, reasons[place], record(place)) for place in sorted(reasons)]
     return Rows(np.flatnonzero(good) + first, columns, rejects)
 
 

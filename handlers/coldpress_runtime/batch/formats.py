@@ -62,6 +62,10 @@ def open_format(name: str, start: bytes, signature: Signature, options: Options)
         from coldpress_runtime.batch.npy_format import NpyFormat, NpzFormat  # noqa: PLC0415
 
         return NpzFormat(signature) if start.startswith(_ZIP) else NpyFormat(signature, start)
+    if kind == "parquet":
+        from coldpress_runtime.batch.parquet_format import ParquetFormat  # noqa: PLC0415
+
+        return ParquetFormat(signature)
     raise InputError(f"The format {kind!r} is unknown, expected one of {', '.join(KINDS)}.")
 
 

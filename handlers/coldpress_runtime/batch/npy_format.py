@@ -96,8 +96,7 @@ class NpyFormat:
 
     def rows(self, chunk: Chunk) -> Rows:
         """Return the rows of a chunk; a number that the input cannot hold makes its record a reject."""
-        make = preprocessed_arrays if self._signature.preprocess else rows_of_arrays
-        return make(chunk.first, self._arrays(chunk), self._signature)
+        return _rows(chunk.first, self._arrays(chunk), self._signature)
 
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return a record of a chunk as JSON."""
@@ -132,8 +131,7 @@ class NpzFormat:
 
     def rows(self, chunk: Chunk) -> Rows:
         """Return the rows of a chunk; a number that an input cannot hold makes its record a reject."""
-        make = preprocessed_arrays if self._signature.preprocess else rows_of_arrays
-        return make(chunk.first, _unpack(chunk.data), self._signature)
+        return _rows(chunk.first, _unpack(chunk.data), self._signature)
 
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return a record of a chunk as JSON, by the arrays' names."""
@@ -179,6 +177,12 @@ class NpzFormat:
         if missing:
             raise InputError(f"The archive has the arrays {sorted(found)}, but this model takes {quoted(inputs)}.")
         return {name: found[name] for name in inputs}
+
+
+def _rows(first: int, arrays: dict[str, Array], signature: Signature) -> Rows:
+    if signature.preprocess:
+        return preprocessed_arrays(first, arrays, signature)
+    return rows_of_arrays(first, arrays, signature)
 
 
 def _read_header(file: Any, what: str) -> _Header:
