@@ -1,0 +1,80 @@
+"""The records of a chunk of which processes die, each read and scored by itself."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from coldpress_runtime.batch.chunks import Chunk, Position, Reject, Rows, Sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coldpress_runtime.batch.chunks import Format, Stream
+
+__all__ = ["Alone"]
+
+
+class Alone:
+    """A format of which every record is a chunk.
+
+    Args:
+        form: what the records look like.
+        chunk: what they are the records of.
+        row: the number of the first one that matters.
+        lost: why that one is not to be touched again; empty: it is.
+        rest: whether those after it are not either.
+    """
+
+    seeks = False
+
+    def __init__(self, form: Format, chunk: Chunk, row: int, lost: str = "", *, rest: bool = False) -> None:
+        self._form = form
+        self._chunk = chunk
+        self._row = row
+        self._lost = lost
+        self._whole = form.seeks or rest
+        self._rest = rest
+        self._rows: Rows | None = None
+
+    def each(self) -> Iterator[Chunk]:
+        """Yield the records."""
+        chunk = self._chunk
+        if self._whole:
+            for number in range(self._row, chunk.first + chunk.records):
+                yield chunk._replace(first=number, records=1)
+            return
+        behind_header = Position(1, chunk.first)
+        for one in self._form.chunks(BytesIO(chunk.data), behind_header, Sizes(rows=1)):
+            if one.first >= self._row:
+                yield one._replace(end=chunk.end)
+
+    def chunks(self, stream: Stream, start: Position, sizes: Sizes) -> Iterator[Chunk]:
+        """Yield what the format itself finds in ``stream``."""
+        return self._form.chunks(stream, start, sizes)
+
+    def rows(self, chunk: Chunk) -> Rows:
+        """Return the row of a record, or its reject."""
+        number = chunk.first
+        if self._lost and (self._rest or number == self._row):
+            return Rows(np.array([], np.int64), {}, [Reject(number, self._lost, self.record(chunk, number))])
+        if not self._whole:
+            return self._form.rows(chunk)
+        if self._rows is None:
+            self._rows = self._form.rows(self._chunk)
+        numbers, columns, rejects = self._rows
+        places = np.flatnonzero(numbers == number)
+        return Rows(
+            numbers[places],
+            {
+                name: [column[place] for place in places] if isinstance(column, list) else column[places]
+                for name, column in columns.items()
+            },
+            [reject for reject in rejects if reject.row == number],
+        )
+
+    def record(self, chunk: Chunk, row: int) -> bytes:
+        """Return the bytes of a record."""
+        return self._form.record(self._chunk if self._whole else chunk, row)

@@ -1,0 +1,293 @@
+"""Chunks scored by worker processes: as many at once as there are processors, the results in the order of the input.
+
+A worker may die of a record: a kernel that ends the process, or the system that ends it for its memory. Its chunk is
+tried once more in a fresh one, and if that one dies too, record by record, so that what is lost is that record alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+from collections import Counter, deque
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from coldpress_runtime import errors
+from coldpress_runtime.batch.chunks import Position
+from coldpress_runtime.batch.formats import START_BYTES, open_format
+from coldpress_runtime.batch.frames import Channel
+from coldpress_runtime.batch.reading import read_fully
+from coldpress_runtime.batch.scoring import Scored
+from coldpress_runtime.batch.told import signature_of
+from coldpress_runtime.errors import BatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from coldpress_runtime.batch.chunks import Chunk, Format, Stream
+    from coldpress_runtime.batch.features import Signature
+    from coldpress_runtime.batch.options import Options
+
+__all__ = ["Pool"]
+
+_AHEAD = 3  # chunks that a worker is given at a time: the next one is there when it has done one
+_DEATHS = 32
+
+
+class _Object(NamedTuple):
+    """What workers must know of an input to read its records: its name, and how it starts, decompressed."""
+
+    name: str
+    start: bytes
+
+
+class _EndedError(Exception):
+    """A worker has ended, and was not told to."""
+
+
+class _Task:
+    """A chunk of an object on its way; ``scored`` is there when it is back."""
+
+    def __init__(self, of: _Object, chunk: Chunk) -> None:
+        self.of = of
+        self.chunk = chunk
+        self.scored: Scored | None = None
+        self.died = False  # of it
+
+
+class _Worker:
+    """A process, and what it has been given and has not answered yet."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None) -> None:
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the process that keeps the state; this one ends with its input
+        )
+        self.tasks: deque[_Task] = deque()
+        self._signature: Signature | None = None
+        self._knows: _Object | None = None
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None  # noqa: S101 - both were asked for
+        assert stdout is not None  # noqa: S101
+        self.channel = Channel(os.dup(stdout.fileno()), os.dup(stdin.fileno()))
+        stdin.close()
+        stdout.close()
+
+    def give(self, task: _Task, **alone: Any) -> None:
+        """Send a chunk. That nobody reads it shows when the answer is waited for."""
+        self.tasks.append(task)
+        chunk = task.chunk
+        with contextlib.suppress(BrokenPipeError):
+            if task.of is not self._knows:
+                self._knows = task.of
+                self.channel.send({"object": task.of.name}, task.of.start)
+            first, records, data, end, reason = chunk
+            self.channel.send({"chunk": [first, records, list(end), reason], **alone}, data)
+
+    @property
+    def signature(self) -> Signature:
+        """What the model takes, which a worker tells first; raises ColdpressError when it cannot open it."""
+        while self._signature is None:
+            self.receive()
+        return self._signature
+
+    def receive(self) -> Scored | None:
+        """Wait for the next message; return an answer if it is one.
+
+        Raises:
+            _EndedError: the process has ended.
+            ColdpressError: the worker says that it cannot go on, or has ended before it could begin.
+        """
+        message = self.channel.receive()
+        if message is None:
+            if self._signature is not None:
+                raise _EndedError
+            raise BatchError(
+                f"A worker ended with {self.how()} before it had opened the model; see what it wrote, and whether "
+                "there is memory for so many workers."
+            )
+        head, blobs = message
+        if "error" in head:
+            kind, text = head["error"]
+            raise getattr(errors, kind, BatchError)(text)
+        if "signature" in head:
+            self._signature = signature_of(head["signature"])
+            return None
+        first, count, end, scored, rejected, seconds = head["scored"]
+        return Scored(first, count, Position(*end), *blobs, scored, rejected, seconds)
+
+    def how(self) -> str:
+        """Say how the process ended."""
+        status = self.process.wait()
+        return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+    def close(self) -> None:
+        """End the process, and what its hooks have started."""
+        self.channel.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class _Scoring(NamedTuple):
+    """Chunks of one input scored: see ``job.Scoring``. A few chunks are held at once."""
+
+    form: Format
+    map: Callable[[Iterable[Chunk]], Iterator[Scored]]
+
+
+class Pool:
+    """Worker processes that all have the same function open. Use as a context manager.
+
+    Args:
+        command: what starts a worker, a process that does ``coldpress_runtime.batch.worker.serve``.
+        workers: how many.
+        environment: their variables; None: this process's own.
+        deaths: so many records may end a process; with one more, the model is to blame.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        workers: int,
+        environment: Mapping[str, str] | None = None,
+        deaths: int = _DEATHS,
+    ) -> None:
+        self._command = command
+        self._environment = environment
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[_Worker] = []
+        self._deaths_left = deaths
+        try:
+            for _ in range(workers):
+                self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Pool:  # noqa: PYI034  (typing.Self is not loaded in functions)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers, at whatever they are; closing twice is fine."""
+        while self._workers:
+            self._workers.pop().close()
+        self._selector.close()
+
+    def open(self, name: str, stream: Stream, options: Options) -> _Scoring:
+        """Return how the workers score an input.
+
+        Args:
+            name: the input's.
+            stream: its bytes from the start, decompressed.
+            options: what workers were started with.
+
+        Raises:
+            InputError: it is of no kind that is scored.
+            ColdpressError: a worker cannot open the model.
+        """
+        start = read_fully(stream, START_BYTES)
+        form = open_format(name, start, self._workers[0].signature, options)
+        return _Scoring(form, partial(self._map, of=_Object(name, start)))
+
+    def _map(self, chunks: Iterable[Chunk], of: _Object) -> Iterator[Scored]:
+        waiting = iter(chunks)
+        order: deque[_Task] = deque()
+        more = True
+        while True:
+            while more and len(order) < _AHEAD * len(self._workers):
+                chunk = next(waiting, None)
+                more = chunk is not None
+                if chunk is not None:
+                    order.append(_Task(of, chunk))
+                    min(self._workers, key=lambda worker: len(worker.tasks)).give(order[-1])
+            if not order:
+                return
+            while (scored := order[0].scored) is None:
+                for key, _ in self._selector.select():
+                    self._take(key.data)
+            order.popleft()
+            yield scored
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self._command, self._environment)
+        self._workers.append(worker)
+        self._selector.register(worker.channel.source, selectors.EVENT_READ, worker)
+        return worker
+
+    def _end(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        self._selector.unregister(worker.channel.source)
+        worker.close()
+
+    def _take(self, worker: _Worker) -> None:
+        """Take an answer, or put a fresh process in the place of one that has ended."""
+        given = worker.tasks
+        try:
+            if (scored := worker.receive()) is not None:
+                given.popleft().scored = scored
+        except _EndedError:
+            self._end(worker)
+            if given and given[0].died:
+                self._score_one_by_one(given.popleft())
+            elif given:
+                given[0].died = True  # those after it were not begun
+            fresh = self._start()
+            for task in given:
+                fresh.give(task)
+
+    def _score_one_by_one(self, task: _Task) -> None:
+        """Score a chunk of which processes die, a record at a time; what a process dies of is a reject.
+
+        Where a process dies before it has come to any record, none of those that are left can be told from the others,
+        and all are rejects.
+        """
+        row, end = task.chunk.first, task.chunk.first + task.chunk.records
+        lost, rest = "", False
+        parts: list[Scored] = []
+        while row < end:
+            worker, begun = self._start(), row
+            worker.give(task, row=row, lost=lost, rest=rest)
+            try:
+                while row < end:
+                    if (scored := worker.receive()) is not None:
+                        parts.append(scored)
+                        row += scored.count
+            except _EndedError:
+                rest = bool(lost) and row == begun
+                lost = f"The process that ran the model on this record ended with {worker.how()}."
+                if not self._deaths_left:
+                    raise BatchError(
+                        f"The process that runs the model ended with {worker.how()} at record {row}, and so it did at "
+                        "too many others; mend the model or its hooks, or score with fewer workers."
+                    ) from None
+                self._deaths_left -= 1
+            finally:
+                self._end(worker)
+        task.scored = _joined(task.chunk, parts)
+
+
+def _joined(chunk: Chunk, parts: Sequence[Scored]) -> Scored:
+    seconds: Counter[str] = Counter()
+    for part in parts:
+        seconds.update(part.seconds)
+    return Scored(
+        chunk.first,
+        chunk.records,
+        chunk.end,
+        b"".join(part.output for part in parts),
+        b"".join(part.rejects for part in parts),
+        sum(part.scored for part in parts),
+        sum(part.rejected for part in parts),
+        dict(seconds),
+    )

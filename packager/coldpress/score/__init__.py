@@ -1,0 +1,1 @@
+"""Many records scored on this machine, or priced: what lies behind ``coldpress score``."""
