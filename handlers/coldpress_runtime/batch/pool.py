@@ -121,7 +121,8 @@ class _Worker:
             self._signature = signature_of(head["signature"])
             return None
         first, count, end, scored, rejected, seconds = head["scored"]
-        return Scored(first, count, Position(*end), *blobs, scored, rejected, seconds)
+        output, rejects = blobs
+        return Scored(first, count, Position(*end), output, rejects, scored, rejected, seconds)
 
     def how(self) -> str:
         """Say how the process ended."""

@@ -111,5 +111,6 @@ def _own_channel() -> Channel:
 
 if __name__ == "__main__":
     folder, asked = sys.argv[1:]
-    given = {name: tuple(value) if type(value) is list else value for name, value in orjson.loads(asked).items()}
-    serve(folder, Options()._replace(**given))
+    given: dict[str, Any] = orjson.loads(asked)
+    given |= {name: tuple(given[name]) for name in ("columns", "outputs")}
+    serve(folder, Options(**given))

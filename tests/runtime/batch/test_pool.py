@@ -79,7 +79,7 @@ def test_workers_give_the_same_bytes_in_the_same_order_as_one_process(plain, for
     options = Options(output_format=form)
     service = Service.open(str(plain))
     alone = Scorer(service, options, open_format("records.jsonl", data, Signature.of(service), options))
-    chunks = list(alone._form.chunks(io.BytesIO(data), Position(), Sizes(rows=7)))
+    expected = [alone.score(chunk) for chunk in alone._form.chunks(io.BytesIO(data), Position(), Sizes(rows=7))]
     with pool(plain, 3, options) as workers:
         found = scored(workers, data, 7, options)
     assert [replace(part, seconds={}) for part in found] == [
