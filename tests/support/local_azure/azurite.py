@@ -40,6 +40,7 @@ class Azurite:
     def __init__(self) -> None:
         command = ["node", _MAIN, "--blobHost", "127.0.0.1", "--blobPort", "0"]
         command += ["--inMemoryPersistence", "--disableTelemetry"]
+        command += ["--skipApiVersionCheck"]  # Microsoft's newer clients ask for versions that it does not know
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         said = []
         for line in self._process.stdout:
@@ -54,6 +55,11 @@ class Azurite:
     def url(self) -> str:
         """The address of the account's blobs."""
         return f"http://127.0.0.1:{self.port}/{_ACCOUNT}"
+
+    @property
+    def connection_string(self) -> str:
+        """What opens the account, for Microsoft's clients."""
+        return f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};BlobEndpoint={self.url};"
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
         """Send one signed request; ``path`` is what follows the account, escaped."""

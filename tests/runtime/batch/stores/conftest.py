@@ -4,9 +4,11 @@ import uuid
 
 import pytest
 
+from coldpress_runtime.batch.stores.blob import BlobStore
 from coldpress_runtime.batch.stores.gcs import GcsStore
 from coldpress_runtime.batch.stores.s3 import S3Store
 from tests.support.local_aws import LocalAws
+from tests.support.local_azure.azurite import Azurite, why_not
 from tests.support.local_gcp import LocalStorage, python
 
 
@@ -46,3 +48,22 @@ def gcs_store(local_gcp, monkeypatch):
     store = GcsStore(bucket)
     yield store
     store._bucket.client.close()
+
+
+@pytest.fixture(scope="session")
+def azurite():
+    if why := why_not():
+        pytest.skip(f"no Azurite: {why}")
+    with Azurite() as running:
+        yield running
+
+
+@pytest.fixture
+def blob_store(azurite, monkeypatch):
+    """A store on a container of its own."""
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
+    container = f"container-{uuid.uuid4().hex[:12]}"
+    azurite.make_container(container)
+    store = BlobStore(azurite.url, container)
+    yield store
+    store._container.close()

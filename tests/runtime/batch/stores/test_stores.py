@@ -12,7 +12,7 @@ PART = 5 << 20
 pytestmark = pytest.mark.xdist_group("stores")  # which share the servers
 
 
-@pytest.fixture(params=["local", "s3", "gcs"])
+@pytest.fixture(params=["local", "s3", "gcs", "blob"])
 def store(request, tmp_path):
     if request.param == "local":
         return LocalStore(str(tmp_path / "folder"))
