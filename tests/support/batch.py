@@ -1,20 +1,21 @@
 """Jobs small enough for tests: a real format and a real function to score with, and stores in which things go wrong."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from coldpress_runtime.batch.chunks import Chunk, Position, Reject, Rows, Sizes
-from coldpress_runtime.batch.job import Job
+from coldpress_runtime.batch.job import Job, run_job
 from coldpress_runtime.batch.layout import Model, below, job_id
 from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.scoring import Scored, reject_line
 from coldpress_runtime.batch.stores import Store
-from coldpress_runtime.errors import InputError
+from coldpress_runtime.errors import ConflictError, InputError
 
-__all__ = ["MODEL", "Doubling", "Killed", "Lines", "Saboteur", "accounted", "job", "numbers"]
+__all__ = ["MODEL", "Doubling", "Killed", "Lines", "Saboteur", "accounted", "haunt", "job", "numbers"]
 
 MODEL = Model("doubling", "1", "d" * 64)
 _DAMAGE = b"damage"
@@ -169,3 +170,34 @@ class Saboteur:
             self._dead = True
             raise Killed
         self._act()
+
+
+def haunt(plain: Job, plan: Sequence[tuple[int, bool, str]]) -> None:
+    """Do a job in many processes, each of which comes while the one before it is in the middle of a call.
+
+    Args:
+        plain: the job.
+        plan: of each process, at which call it is interrupted, whether the call is done by then, and what happens:
+            ``dies``; ``sleeps`` until the processes after it have ended, and wakes up; ``stops`` after the call: its
+            time is up; ``clears``: the store drops all uploads.
+    """
+    if not plan:
+        return
+    (call, after, fate), *others = plan
+    store = plain.layout.store
+    time_left = 1000.0
+
+    def happen() -> None:
+        nonlocal time_left
+        haunt(plain, others)
+        if fate == "stops":
+            time_left = 0.0
+        elif fate == "clears":
+            for key in (plain.layout.scores, plain.layout.rejects):
+                store.abandon({"key": key, "upload": "none"})
+
+    watched = Saboteur(store, call, after=after, act=None if fate == "dies" else happen)
+    with suppress(Killed, ConflictError):
+        run_job(plain._replace(layout=plain.layout._replace(store=watched)), lease_s=0.0, deadline=lambda: time_left)
+    if fate == "dies":
+        haunt(plain, others)

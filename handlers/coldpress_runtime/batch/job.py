@@ -202,7 +202,7 @@ class _Run:
                     return Outcome("unfinished", {}, "Time is up; run the job again to go on.")
                 return self._finish()
             except ConflictError:
-                if started_over or self._taken_name():
+                if started_over or self.job.layout.store.stat(self.job.layout.scores) is not None:
                     raise
                 # This process's upload is no more (stores clear old ones away), or the job is somebody else's; then
                 # this raises.
@@ -340,13 +340,11 @@ class _Run:
 
     def _refuse_taken_names(self) -> None:
         """Look before any work is done whether its results will have a place."""
-        if self.state.runs == 1 and (name := self._taken_name()):
-            self.checkpoint.delete()
-            raise ConflictError(f"{name} exists already; delete it, or choose another name for the scores.")
-
-    def _taken_name(self) -> str:
         layout = self.job.layout
-        return next((name for name in (layout.scores, layout.rejects) if layout.store.stat(name) is not None), "")
+        for name in (layout.scores, layout.rejects) if self.state.runs == 1 else ():
+            if layout.store.stat(name) is not None:
+                self.checkpoint.delete()
+                raise ConflictError(f"{name} exists already; delete it, or choose another name for the scores.")
 
 
 class _Beginning:

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from coldpress_runtime.batch import blocks
 from coldpress_runtime.batch.job import run_job
@@ -15,8 +17,9 @@ from coldpress_runtime.batch.layout import beside, job_id
 from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.stores.local import LocalStore
 from coldpress_runtime.errors import BatchError, ConflictError
-from tests.support.batch import MODEL, Doubling, Killed, Saboteur, accounted, job, numbers
+from tests.support.batch import MODEL, Doubling, Killed, Saboteur, accounted, haunt, job, numbers
 
+FATES = ["dies", "sleeps", "stops", "clears"]
 CONTENT = numbers(2000, bad_every=10)
 
 
@@ -109,6 +112,15 @@ def test_another_process_may_come_between_any_two_calls(store, other):
         run(job(store))
         accounted(job(store), CONTENT)
         clear(store)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.sampled_from(FATES)), max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_processes_may_come_and_go_as_they_please(store, plan):
+    haunt(job(store), plan)
+    run(job(store))
+    accounted(job(store), CONTENT)
+    clear(store)
 
 
 def test_a_process_goes_on_where_the_last_one_ran_out_of_time(store):
