@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts audit pytest conformance bench bench-serve bench-shrink golden lock clean
+.PHONY: help demo test lint types contracts audit pytest conformance bench bench-batch bench-serve bench-shrink golden lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ conformance: .venv/.done ## all 1,072 ONNX conformance cases through the engine,
 bench: .venv/.done ## cold start, memory and size beside the peers, and what each target costs; writes results.json
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.targets
+
+bench-batch: .venv/.done tools peers ## how fast files are scored, beside the peers; writes benchmarks/batch/results.json
+	$(BIN)/python -m benchmarks.batch
 
 bench-shrink: .venv/.done peers ## how small models become, beside the peers; writes benchmarks/shrink/results.json
 	$(BIN)/python -m benchmarks.shrink

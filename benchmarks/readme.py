@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmarks.batch.report import summary as batch_summary
 from benchmarks.report import summary
 from benchmarks.serve.report import summary as serve_summary
 from benchmarks.shrink.report import summary as shrink_summary
@@ -16,6 +17,7 @@ __all__ = ["BLOCKS", "Figure", "filled", "main", "publish", "write_whole"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = {
+    "batch": (ROOT / "benchmarks" / "batch" / "results.json", batch_summary),
     "benchmark": (ROOT / "benchmarks" / "results.json", summary),
     "serve": (ROOT / "benchmarks" / "serve" / "results.json", serve_summary),
     "shrink": (ROOT / "benchmarks" / "shrink" / "results.json", shrink_summary),

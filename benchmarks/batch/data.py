@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-__all__ = ["COLUMNS", "csv_table", "json_lines", "pictures", "rows_of_digits"]
+__all__ = ["COLUMNS", "csv_table", "json_lines", "pictures", "rows_of_digits", "sample_pictures"]
 
 COLUMNS = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
 _BLOCK = 10_000
@@ -42,16 +42,20 @@ def json_lines(path: Path, count: int, *, named: bool) -> None:
                 file.write(json.dumps(dict(zip(COLUMNS, row, strict=True)) if named else row) + "\n")
 
 
-def pictures(path: Path, count: int, size: tuple[int, int] = (640, 480)) -> None:
-    """Write a zip of ``count`` different JPEG pictures, about 60 KB each: smooth shapes under a little grain."""
+def sample_pictures(count: int, size: tuple[int, int] = (640, 480)) -> Iterator[bytes]:
+    """Yield different JPEG pictures of about 75 KB: smooth shapes under a little grain."""
     random = np.random.default_rng(0)
+    for _ in range(count):
+        coarse = Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8))
+        shapes = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))
+        grain = random.normal(0, 6, (size[1], size[0], 1))
+        held = io.BytesIO()
+        Image.fromarray(np.clip(shapes + grain, 0, 255).astype(np.uint8)).save(held, "JPEG", quality=85)
+        yield held.getvalue()
+
+
+def pictures(path: Path, count: int) -> None:
+    """Write a zip of ``count`` pictures."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for number in range(count):
-            coarse = Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).resize(
-                size, Image.Resampling.BICUBIC
-            )
-            grain = random.normal(0, 6, (size[1], size[0], 1))
-            picture = np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)
-            held = io.BytesIO()
-            Image.fromarray(picture).save(held, "JPEG", quality=85)
-            archive.writestr(f"picture-{number:04d}.jpg", held.getvalue())
+        for number, picture in enumerate(sample_pictures(count)):
+            archive.writestr(f"picture-{number:04d}.jpg", picture)

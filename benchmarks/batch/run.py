@@ -1,0 +1,206 @@
+"""Measures: every arm in a fresh process, in turn, on the same files."""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.batch import data
+from benchmarks.batch.hooks.opennsfw import preprocess
+from benchmarks.batch.measure import Usage, measured
+from benchmarks.run import machine
+from coldpress.config import BatchConfig, Config, FunctionConfig, ModelConfig
+from coldpress.console import progress
+from coldpress.pack import execute
+from coldpress.plan import make_plan
+from coldpress_runtime.http import Request
+from tests.support import models
+from tests.support.batch_kill import survive
+from tests.support.batch_kill.servers import bucket
+from tests.support.tiny import write_bundle
+
+__all__ = ["CASES", "run"]
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = ROOT / ".tools" / "bench-batch" / "bin" / "python"
+SCRIPTS = Path(__file__).with_name("peers.py")
+HOOKS = Path(__file__).with_name("hooks") / "opennsfw.py"
+CASES = {
+    "csv": ("pandas", "pandas-chunks", "polars", "polars-streaming"),
+    "arrays": ("json-lines", "orjson-lines"),
+    "named": ("json-lines", "orjson-lines", "pandas-lines"),
+}
+"""The tables, and the scripts that score them."""
+ROWS = {"csv": 1_000_000, "arrays": 200_000, "named": 200_000}
+PICTURES = 1000
+SIZES_MB = (1, 16, 128, 512, 2048)
+_LABELS = ("--outputs", "label,probabilities")
+
+
+def run(scale: float, rounds: int) -> dict[str, Any]:
+    """Measure everything; ``scale`` shrinks the files, for a trial."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="coldpress-bench-") as folder:
+        scratch = Path(folder)
+        digits, nsfw = models.fetch("digits_mlp"), models.fetch("opennsfw")
+        build = _pack(digits, scratch / "digits")
+        document = {
+            "machine": machine(),
+            "date": time.strftime("%Y-%m-%d"),
+            "rounds": rounds,
+            "tables": {
+                name: _table(name, max(2000, int(ROWS[name] * scale)), digits, build, scratch, rounds) for name in CASES
+            },
+            "pictures": _pictures(nsfw, max(20, int(PICTURES * scale)), scratch, rounds),
+            "memory": list(_memory(build, scratch, scale)),
+            "kills": _kills(scratch, max(2, int(50 * scale))),
+        }
+    return document | {"seconds": round(time.perf_counter() - started)}
+
+
+def _pack(model: Path, out: Path, hooks: Path | None = None) -> Path:
+    requirements = ("numpy", "pillow") if hooks else ()
+    python = f"3.{sys.version_info.minor}" if sys.version_info >= (3, 12) else "3.13"
+    config = Config(
+        model=ModelConfig(source=model, name=out.name),
+        function=FunctionConfig(hooks=hooks, requirements=requirements, python=python),
+        batch=BatchConfig(),
+    )
+    execute(make_plan(config, "aws", out))
+    return out
+
+
+def _score(source: Path, out: Path, build: Path, *more: object) -> Usage:
+    out.unlink(missing_ok=True)
+    flags = ("--bundle", build, "--overwrite", "--json", *more)
+    return measured([sys.executable, "-m", "coldpress", "score", source, out, *flags])
+
+
+def _peer(name: str, model: Path, source: Path, out: Path) -> Usage:
+    return measured([PEERS, SCRIPTS, name, model, source, out])
+
+
+def _table(name: str, rows: int, model: Path, build: Path, scratch: Path, rounds: int) -> dict[str, Any]:
+    suffix, target = ("csv", "csv") if name == "csv" else ("jsonl", "jsonl")
+    source, out = scratch / f"{name}.{suffix}", scratch / f"{name}.out.{target}"
+    with progress(f"write {rows:,} rows for {name}"):
+        if name == "csv":
+            data.csv_table(source, rows)
+        else:
+            data.json_lines(source, rows, named=name == "named")
+    columns = ("--columns", ",".join(data.COLUMNS)) if name == "named" else ()
+    arms: dict[str, Callable[[], Usage]] = {
+        f"coldpress-{workers}": lambda workers=workers: _score(  # type: ignore[misc]
+            source, out, build, "--workers", workers, "--format", target, *_LABELS, *columns
+        )
+        for workers in (2, 1)
+    }
+    arms |= {peer: lambda peer=peer: _peer(peer, model, source, out) for peer in CASES[name]}  # type: ignore[misc]
+    samples = _interleaved(arms, rounds, name)
+    found = {
+        arm: {
+            "rows_per_second": _spread([rows / usage.seconds for usage in usages]),
+            "peak_mb": _spread([usage.peak_mb for usage in usages]),
+        }
+        for arm, usages in samples.items()
+    }
+    size = source.stat().st_size
+    source.unlink()
+    return {"rows": rows, "bytes": size, "arms": found}
+
+
+def _interleaved(arms: dict[str, Callable[[], Usage]], rounds: int, title: str) -> dict[str, list[Usage]]:
+    samples: dict[str, list[Usage]] = {arm: [] for arm in arms}
+    for number in range(rounds):
+        with progress(f"{title}: round {number + 1} of {rounds}"):
+            for arm, measure in arms.items():
+                samples[arm].append(measure())
+    return samples
+
+
+def _pictures(model: Path, count: int, scratch: Path, rounds: int) -> dict[str, Any]:
+    """Score JPEG pictures, one worker and two, beside as many processes of the bare engine on ready tensors."""
+    archive, out = scratch / "pictures.zip", scratch / "pictures.jsonl"
+    with progress(f"write {count} pictures"):
+        data.pictures(archive, count)
+    build = _pack(model, scratch / "opennsfw", HOOKS)
+    ready = scratch / "ready.npy"
+    np.save(ready, np.concatenate([_tensor(each) for each in data.sample_pictures(min(count, 100))]))
+    ours: dict[int, list[float]] = {1: [], 2: []}
+    bare: dict[int, list[float]] = {1: [], 2: []}
+    for number in range(rounds):
+        with progress(f"pictures: round {number + 1} of {rounds}"):
+            for workers in (1, 2):
+                bare[workers].append(_bare(model, ready, workers))
+                usage = _score(archive, out, build, "--workers", workers)
+                ours[workers].append(count / usage.printed["seconds"]["total"])
+    return {
+        "count": count,
+        "workers": {
+            str(workers): {
+                "rows_per_second": _spread(ours[workers]),
+                "bare_rows_per_second": _spread(bare[workers]),
+                "of_bare": _spread([a / b for a, b in zip(ours[workers], bare[workers], strict=True)]),
+            }
+            for workers in (1, 2)
+        },
+    }
+
+
+def _tensor(picture: bytes) -> np.ndarray:
+    return preprocess(Request("POST", "/predict", {}, picture))["input:0"]
+
+
+def _bare(model: Path, ready: Path, processes: int) -> float:
+    """Rows a second of so many processes of the plain binding at once, one thread each, from memory to memory."""
+    with ThreadPoolExecutor(processes) as pool:
+        usages = list(pool.map(lambda _: _peer("engine", model, ready, ready), range(processes)))
+    return sum(usage.printed["rows"] / usage.printed["seconds"] for usage in usages)
+
+
+def _memory(build: Path, scratch: Path, scale: float) -> Iterator[dict[str, float]]:
+    """Peak memory against the size of the input."""
+    block = scratch / "block.csv"
+    data.csv_table(block, 2500)  # about a megabyte
+    head, _, body = block.read_bytes().partition(b"\n")
+    source, out = scratch / "large.csv", scratch / "large.jsonl"
+    for size in SIZES_MB:
+        wanted = max(1, int(size * scale)) * 1_000_000
+        with source.open("wb") as file:
+            file.write(head + b"\n")
+            for _ in range(max(1, wanted // len(body))):
+                file.write(body)
+        with progress(f"memory: {wanted / 1e6:,.0f} MB"):
+            usage = _score(source, out, build, "--outputs", "label")
+        yield {
+            "mb": round(source.stat().st_size / 1e6),
+            "peak_mb": round(usage.peak_mb, 1),
+            "s": round(usage.seconds, 2),
+        }
+    source.unlink()
+
+
+def _kills(scratch: Path, kills: int) -> dict[str, Any]:
+    """Kill what scores at random moments, in a folder and in S3 on a local AWS; it raises when a row is lost."""
+    bundle = write_bundle(scratch / "kill", "fp32")
+    with progress(f"{kills} kills in a folder"):
+        folder = survive(bundle, f"{scratch}/store/", kills=kills)
+    with bucket() as (url, variables), progress(f"{kills} kills in S3"):
+        os.environ.update(variables)
+        s3 = survive(bundle, url, kills=kills)
+    return {"folder": folder._asdict(), "s3": s3._asdict()}
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {
+        "median": round(statistics.median(values), 3),
+        "low": round(min(values), 3),
+        "high": round(max(values), 3),
+    }
