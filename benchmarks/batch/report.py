@@ -136,7 +136,7 @@ def _conditions(document: Mapping[str, Any]) -> Iterator[str]:
     machine = document["machine"]
     yield (
         f"Measured by `make bench-batch` on {document['date']}: {machine['cores']} cores of {machine['cpu']}; "
-        f"{document['rounds']} rounds, every arm once in each, in turn; medians [lowest-highest]. A time is that of the "
+        f"{document['rounds']} rounds, every arm once in each, in turn; medians [range]. A time is that of the "
         "whole process, from its start to its end. The digits model; the scripts write a row's label and its "
         "probability, `coldpress score` the label and all ten probabilities. The engine has one thread a process."
     )
