@@ -70,11 +70,13 @@ class Rows(NamedTuple):
         columns: by input name, arrays ``(k, ...)`` of the input's dtype, object arrays of ``str`` for BYTES; where the
             records differ in shape, or are no tensors, a list of ``k`` values as the engine takes them one by one.
         rejects: the others, ascending.
+        files: names of the good records where records are files, which are written with their rows.
     """
 
     numbers: np.ndarray[Any, Any]
     columns: dict[str, np.ndarray[Any, Any] | list[Any]]
     rejects: list[Reject]
+    files: list[str] | None = None
 
 
 class Stream(Protocol):

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from coldpress_runtime.batch.features import Signature
     from coldpress_runtime.batch.options import Options
 
-__all__ = ["KINDS", "START_BYTES", "kind_of", "open_format"]
+__all__ = ["EXTENSIONS", "KINDS", "START_BYTES", "kind_of", "open_format", "says_kind"]
 
 KINDS = ("jsonl", "csv", "parquet", "npy", "files")
 START_BYTES = 64 << 10  # the header of a wide table is among them
 
-_ZIP = b"PK"
+_ZIP, _USTAR = b"PK", b"ustar"
+_TARS = (".tar", ".tgz")
 _COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 _BY_NAME = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
@@ -29,6 +30,7 @@ _BY_NAME = {
     ".zip": "files", ".tar": "files", ".tgz": "files", ".jpg": "files", ".jpeg": "files", ".png": "files",
     ".gif": "files", ".bmp": "files", ".webp": "files", ".tif": "files", ".tiff": "files", ".wav": "files",
 }  # fmt: skip
+EXTENSIONS = tuple(_BY_NAME)
 _BY_START = {
     b"PAR1": "parquet", b"\x93NUMPY": "npy", b"PK\x03\x04": "files", b"\xff\xd8\xff": "files", b"\x89PNG": "files",
     b"GIF8": "files", b"BM": "files", b"RIFF": "files", b"II*\x00": "files", b"MM\x00*": "files",
@@ -66,22 +68,27 @@ def open_format(name: str, start: bytes, signature: Signature, options: Options)
         from coldpress_runtime.batch.parquet_format import ParquetFormat  # noqa: PLC0415
 
         return ParquetFormat(signature)
+    if kind == "files":
+        from coldpress_runtime.batch.files_format import FileFormat, TarFormat, ZipFormat  # noqa: PLC0415
+
+        if start.startswith(_ZIP):
+            return ZipFormat(signature)
+        if start[257:262] == _USTAR or _suffix(name) in _TARS:  # one without files is all zeros
+            return TarFormat(signature)
+        return FileFormat(signature, name)
     raise InputError(f"The format {kind!r} is unknown, expected one of {', '.join(KINDS)}.")
 
 
 def kind_of(name: str, start: bytes) -> str:
     """Return which of ``KINDS`` an input is, by its name or how it begins; raises InputError for none."""
-    stem = name.lower()
-    while stem.endswith(_COMPRESSED):
-        stem = posixpath.splitext(stem)[0]
-    known = _BY_NAME.get(posixpath.splitext(stem)[1])
+    known = _BY_NAME.get(_extension(name))
     if known:
         return known
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     for mark, kind in _BY_START.items():
         if start.startswith(mark) or (kind == "jsonl" and text.startswith(mark)):
             return kind
-    if start[257:262] == b"ustar":
+    if start[257:262] == _USTAR:
         return "files"
     if b"\x00" in start:
         raise InputError(
@@ -89,3 +96,24 @@ def kind_of(name: str, start: bytes) -> str:
             "NumPy, or images and WAV files; say which with format."
         )
     return "csv"
+
+
+def says_kind(name: str) -> bool:
+    """Whether a name does not stand against its being scored: it has an extension that is known, or none."""
+    return _extension(name) in ("", *EXTENSIONS)
+
+
+def _extension(name: str) -> str:
+    """The end of a name that says what is within, in lower case."""
+    stem = name.lower()
+    while stem.endswith(_COMPRESSED):
+        stem = posixpath.splitext(stem)[0]
+    return posixpath.splitext(stem)[1]
+
+
+def _suffix(name: str) -> str:
+    """What a name ends in, compression apart."""
+    stem = name.lower()
+    while stem.endswith(_COMPRESSED):
+        stem = posixpath.splitext(stem)[0]
+    return posixpath.splitext(stem)[1]

@@ -109,12 +109,12 @@ class Scorer:
         for places in self._groups(rows):
             self._run(rows, places, ran)
         done = perf_counter()
-        numbers, output = self._encode(rows.numbers, ran)
+        numbers, output = self._encode(rows, ran)
         rejects = rows.rejects
         if ran.refused:
             raws = ((int(rows.numbers[place]), reason) for place, reason in ran.refused)
             rejects = sorted([*rejects, *(Reject(row, reason, self._form.record(chunk, row)) for row, reason in raws)])
-        head = b"" if chunk.first else self._writer.head()
+        head = b"" if chunk.first else self._writer.head(files=rows.files is not None)
         lines = b"".join(map(reject_line, rejects))
         seconds = {"parse": parsed - start, "run": done - parsed, "encode": perf_counter() - done}
         return Scored(chunk.first, chunk.records, chunk.end, head + output, lines, numbers, len(rejects), seconds)
@@ -179,7 +179,7 @@ class Scorer:
                 feed[name] = Tensor.from_numpy(values, self._inputs[name].dtype)
         return feed
 
-    def _encode(self, numbers: Array, ran: _Ran) -> tuple[int, bytes]:
+    def _encode(self, rows: Rows, ran: _Ran) -> tuple[int, bytes]:
         """Return how many rows there are and their lines, in the order of the input."""
         merged = self._hooks is not None
         found: list[int] = []
@@ -198,8 +198,12 @@ class Scorer:
         order = np.argsort(np.array(found))
         if (np.diff(order) < 0).any():
             columns = [[column[place] for place in order] for column in columns]
-        rows = numbers[np.sort(np.array(found))]
-        return len(found), self._writer.merged(rows, columns[0]) if merged else self._writer.rows(rows, columns)
+        found.sort()
+        numbers = rows.numbers[found]
+        files = None if rows.files is None else [rows.files[place] for place in found]
+        if merged:
+            return len(found), self._writer.merged(numbers, columns[0], files)
+        return len(found), self._writer.rows(numbers, columns, files)
 
     def _by_row(self, value: Any, info: ValueInfo, count: int) -> Any:
         """An output with an item for each of the rows that ran together."""

@@ -29,16 +29,17 @@ __all__ = ["CsvWriter", "JsonLinesWriter", "json_texts", "output_names"]
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _NAN, _MORE, _LESS = b'"NaN"', b'"Infinity"', b'"-Infinity"'
+_TAKEN = ("row", "file")
 _QUOTED = (b",", b'"', b"\n", b"\r")  # what a CSV field holds only between quotes
 
 
 def output_names(outputs: Sequence[ValueInfo]) -> list[str]:
-    """The names under which outputs are written; one that is called ``row`` would hide the row's number."""
+    """The names under which outputs are written; ``row`` and ``file`` are taken."""
     taken = {info.name for info in outputs}
     names = []
     for info in outputs:
         name = info.name
-        while name == "row" or (name != info.name and name in taken):
+        while name in _TAKEN or (name != info.name and name in taken):
             name = f"output_{name}"
         names.append(name)
     return names
@@ -54,20 +55,26 @@ class JsonLinesWriter:
     def __init__(self, outputs: Sequence[ValueInfo]) -> None:
         self._keys = [b"," + orjson.dumps(name) + b":" for name in output_names(outputs)]
 
-    def head(self) -> bytes:
-        """What comes before the first row."""
+    def head(self, *, files: bool = False) -> bytes:
+        """What comes before the first row; ``files``: whether records are files, whose names are written."""
+        del files
         return b""
 
-    def rows(self, numbers: Array, texts: Sequence[Sequence[bytes]]) -> bytes:
-        """Return the lines of rows: their numbers, and for each output the JSON texts of its values."""
-        columns: list[Any] = [b'{"row":', _numbers(numbers)]
+    def rows(self, numbers: Array, texts: Sequence[Sequence[bytes]], files: Sequence[str] | None = None) -> bytes:
+        """Return the lines of rows: their numbers, their files, and for each output the JSON texts of its values."""
+        columns = self._begin(numbers, files)
         for key, column in zip(self._keys, texts, strict=True):
             columns += [key, column]
         return _interleave([*columns, b"}\n"], len(numbers))
 
-    def merged(self, numbers: Array, documents: Sequence[bytes]) -> bytes:
+    def merged(self, numbers: Array, documents: Sequence[bytes], files: Sequence[str] | None = None) -> bytes:
         """Return the lines of rows that ``postprocess`` made: objects are merged into the row."""
-        return _interleave([b'{"row":', _numbers(numbers), list(map(_as_fields, documents)), b"}\n"], len(numbers))
+        fields = list(map(_as_fields, documents))
+        return _interleave([*self._begin(numbers, files), fields, b"}\n"], len(numbers))
+
+    def _begin(self, numbers: Array, files: Sequence[str] | None) -> list[Any]:
+        named = [] if files is None else [b',"file":', list(map(dump, files))]
+        return [b'{"row":', _numbers(numbers), *named]
 
 
 class CsvWriter:
@@ -79,29 +86,34 @@ class CsvWriter:
     """
 
     def __init__(self, outputs: Sequence[ValueInfo], *, merged: bool = False) -> None:
-        self._names = ["row"]
+        self._names: list[str] = []
         self._flat = []
         for info, name in zip(outputs, output_names(outputs), strict=True):
             width = _width(info)
             self._flat.append(width)
             self._names += [name] if width in {None, 1} else [f"{name}.{place}" for place in range(width or 0)]
         if merged:
-            self._names = ["row", "result"]
+            self._names = ["result"]
 
-    def head(self) -> bytes:
-        """The header."""
-        return b",".join(_quote(name.encode()) for name in self._names) + b"\n"
+    def head(self, *, files: bool = False) -> bytes:
+        """The header; ``files``: whether records are files, whose names are written."""
+        names = ["row", *(["file"] if files else []), *self._names]
+        return b",".join(_quote(name.encode()) for name in names) + b"\n"
 
-    def rows(self, numbers: Array, texts: Sequence[Sequence[bytes]]) -> bytes:
-        """Return the lines of rows: their numbers, and for each output the JSON texts of its values."""
-        columns: list[Any] = [_numbers(numbers)]
+    def rows(self, numbers: Array, texts: Sequence[Sequence[bytes]], files: Sequence[str] | None = None) -> bytes:
+        """Return the lines of rows: their numbers, their files, and for each output the JSON texts of its values."""
+        columns = self._begin(numbers, files)
         for width, column in zip(self._flat, texts, strict=True):
             columns += [b",", [_quote(_text(text)) for text in column] if width is None else list(map(_fields, column))]
         return _interleave([*columns, b"\n"], len(numbers))
 
-    def merged(self, numbers: Array, documents: Sequence[bytes]) -> bytes:
+    def merged(self, numbers: Array, documents: Sequence[bytes], files: Sequence[str] | None = None) -> bytes:
         """Return the lines of rows that ``postprocess`` made."""
-        return _interleave([_numbers(numbers), b",", list(map(_quote, documents)), b"\n"], len(numbers))
+        return _interleave([*self._begin(numbers, files), b",", list(map(_quote, documents)), b"\n"], len(numbers))
+
+    def _begin(self, numbers: Array, files: Sequence[str] | None) -> list[Any]:
+        named = [] if files is None else [b",", [_quote(name.encode("utf-8", "replace")) for name in files]]
+        return [_numbers(numbers), *named]
 
 
 def json_texts(values: Any, info: ValueInfo) -> list[bytes]:
@@ -188,8 +200,8 @@ def _interleave(columns: Sequence[Any], count: int) -> bytes:
 
 
 def _as_fields(document: bytes) -> bytes:
-    """A document as further fields of an object that has a row."""
-    if document.startswith(b"{") and b'"row"' not in document:
+    """A document as further fields of an object that has some already."""
+    if document.startswith(b"{") and not any(b'"%b"' % name.encode() in document for name in _TAKEN):
         return document[:-1].replace(b"{", b"," if len(document) > 2 else b"", 1)
     return b',"result":' + document
 
