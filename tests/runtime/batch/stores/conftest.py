@@ -14,7 +14,7 @@ from tests.support.local_gcp import LocalStorage, python
 
 @pytest.fixture(scope="session")
 def local_aws():
-    with LocalAws() as running:
+    with LocalAws(S3_UPLOAD_PART_MIN_SIZE="5000") as running:
         yield running
 
 
