@@ -11,6 +11,7 @@ behind stay until a lifecycle rule clears them away.
 
 from __future__ import annotations
 
+import mimetypes
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -118,7 +119,16 @@ class S3Store:
         condition = {} if replaces is None else {"IfMatch": f'"{replaces}"'} if replaces else {"IfNoneMatch": "*"}
         with self._told("s3:PutObject", key):
             try:
-                return _version(_first(self._client.put_object, Bucket=self._bucket, Key=key, Body=data, **condition))
+                return _version(
+                    _first(
+                        self._client.put_object,
+                        Bucket=self._bucket,
+                        Key=key,
+                        Body=data,
+                        ContentType=_content_type(key),
+                        **condition,
+                    )
+                )
             except self._client.exceptions.ClientError as error:
                 if _code(error) not in _MISSING | _CHANGED:
                     raise
@@ -137,7 +147,7 @@ class S3Store:
     def begin(self, key: str) -> dict[str, Any]:
         """Start an upload in parts; its token names it."""
         with self._told("s3:PutObject", key):
-            made = self._client.create_multipart_upload(Bucket=self._bucket, Key=key)
+            made = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=_content_type(key))
         return {"key": key, "upload": made["UploadId"]}
 
     def add(self, token: dict[str, Any], number: int, data: bytes) -> str:
@@ -239,6 +249,10 @@ def _first(call: Callable[..., Any], **arguments: Any) -> Any:
 def _code(error: Any) -> str:
     """What S3 calls an error; empty for one that S3 never saw."""
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+
+
+def _content_type(key: str) -> str:
+    return mimetypes.guess_type(key)[0] or "application/octet-stream"
 
 
 def _version(found: dict[str, Any]) -> str:
