@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coldpress_runtime.batch.chunks import Chunk, Position, Reject, Rows, Sizes
+from coldpress_runtime.batch.chunks import Reject, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from coldpress_runtime.batch.chunks import Format, Stream
+    from coldpress_runtime.batch.chunks import Chunk, Format, Position, Sizes, Stream
 
 __all__ = ["Alone"]
 
@@ -35,21 +34,18 @@ class Alone:
         self._chunk = chunk
         self._row = row
         self._lost = lost
-        self._whole = form.seeks or rest
         self._rest = rest
-        self._rows: Rows | None = None
 
     def each(self) -> Iterator[Chunk]:
         """Yield the records."""
         chunk = self._chunk
-        if self._whole:
+        if self._rest:
             for number in range(self._row, chunk.first + chunk.records):
                 yield chunk._replace(first=number, records=1)
             return
-        behind_header = Position(1, chunk.first)
-        for one in self._form.chunks(BytesIO(chunk.data), behind_header, Sizes(rows=1)):
+        for one in self._form.singles(chunk):
             if one.first >= self._row:
-                yield one._replace(end=chunk.end)
+                yield one
 
     def chunks(self, stream: Stream, start: Position, sizes: Sizes) -> Iterator[Chunk]:
         """Yield what the format itself finds in ``stream``."""
@@ -60,21 +56,12 @@ class Alone:
         number = chunk.first
         if self._lost and (self._rest or number == self._row):
             return Rows(np.array([], np.int64), {}, [Reject(number, self._lost, self.record(chunk, number))])
-        if not self._whole:
-            return self._form.rows(chunk)
-        if self._rows is None:
-            self._rows = self._form.rows(self._chunk)
-        numbers, columns, rejects = self._rows
-        places = np.flatnonzero(numbers == number)
-        return Rows(
-            numbers[places],
-            {
-                name: [column[place] for place in places] if isinstance(column, list) else column[places]
-                for name, column in columns.items()
-            },
-            [reject for reject in rejects if reject.row == number],
-        )
+        return self._form.rows(chunk)
+
+    def singles(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Yield a chunk of one record as it is."""
+        yield chunk
 
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return the bytes of a record."""
-        return self._form.record(self._chunk if self._whole else chunk, row)
+        return self._form.record(self._chunk if self._rest else chunk, row)

@@ -104,6 +104,10 @@ class Format(Protocol):
         """Return the rows of a chunk. Bad data raises nothing: the record is a reject."""
         ...
 
+    def singles(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Yield the records of a chunk, each as a chunk of its own with the same end."""
+        ...
+
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return record ``row`` of a chunk for the rejects file, at most ``RAW_BYTES`` of it."""
         ...

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import csv
 import json
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coldpress_runtime.batch.chunks import RAW_BYTES, Reject, Rows, Sizes
+from coldpress_runtime.batch.chunks import RAW_BYTES, Position, Reject, Rows, Sizes
 from coldpress_runtime.batch.csv_fields import find_fields
 from coldpress_runtime.batch.csv_head import split_record, take_columns
 from coldpress_runtime.batch.features import has_batch_axis, stack
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from coldpress_runtime.batch.chunks import Chunk, Position, Stream
+    from coldpress_runtime.batch.chunks import Chunk, Stream
     from coldpress_runtime.batch.csv_head import Head, Taken
     from coldpress_runtime.batch.features import Signature
 
@@ -118,6 +119,15 @@ class CsvFormat:
         if self._signature.preprocess:
             return self._preprocess(chunk)
         return self._read_fast(chunk) or self._read_exactly(chunk)
+
+    def singles(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Yield the records of a chunk, each as a chunk of its own."""
+        if chunk.reason:
+            yield chunk
+            return
+        behind_header = Position(1, chunk.first)
+        for one in self.chunks(BytesIO(chunk.data), behind_header, Sizes(rows=1)):
+            yield one._replace(end=chunk.end)
 
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return a record of a chunk."""

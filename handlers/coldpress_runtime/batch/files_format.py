@@ -78,6 +78,11 @@ class _Files:
         rejects = [reject._replace(raw=_raw(names[reject.row])) for reject in sorted([*rejects, *rows.rejects])]
         return Rows(rows.numbers, rows.columns, rejects, [names[number] for number in rows.numbers.tolist()])
 
+    def singles(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Yield the files of a chunk, each as a chunk of its own."""
+        for file in _unpack(chunk):
+            yield Chunk(file.number, 1, _packed(file.name, file.data, file.reason), chunk.end)
+
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return the name of a file of a chunk."""
         return _raw(_unpack(chunk)[row - chunk.first].name)
@@ -189,11 +194,7 @@ class _Pending:
     def take(self, end: Position) -> Iterator[Chunk]:
         """Yield the chunk of what was added, if anything was."""
         if self._files:
-            parts = []
-            for name, data, reason in self._files:
-                head = json.dumps([name, len(data), reason])  # a name that is no UTF-8 has surrogates
-                parts += [head.encode(), b"\n", data]
-            yield Chunk(self._first, len(self._files), b"".join(parts), end)
+            yield Chunk(self._first, len(self._files), b"".join(_packed(*file) for file in self._files), end)
         self._first, self._files, self._size = self.next, [], 0
 
 
@@ -202,6 +203,10 @@ class _File(NamedTuple):
     name: str
     data: bytes
     reason: str
+
+
+def _packed(name: str, data: bytes, reason: str) -> bytes:
+    return json.dumps([name, len(data), reason]).encode() + b"\n" + data  # escapes keep names that are no UTF-8
 
 
 def _unpack(chunk: Chunk) -> list[_File]:

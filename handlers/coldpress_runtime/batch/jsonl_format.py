@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
-from coldpress_runtime.batch.chunks import RAW_BYTES, Reject, Rows
+from coldpress_runtime.batch.chunks import RAW_BYTES, Chunk, Reject, Rows
 from coldpress_runtime.batch.features import cast, has_batch_axis, join_rows, record_axes, solve_axes, stack
 from coldpress_runtime.batch.lines import split_lines
 from coldpress_runtime.errors import InputError, RequestError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from coldpress_runtime.batch.chunks import Chunk, Position, Sizes, Stream
+    from coldpress_runtime.batch.chunks import Position, Sizes, Stream
     from coldpress_runtime.batch.features import Signature
     from coldpress_runtime.signature import ValueInfo
 
@@ -73,6 +73,11 @@ class JsonLinesFormat:
             segment, first = lines[place : place + _SEGMENT], chunk.first + place
             parts.append(self._read_fast(segment, b"\n".join(segment), first) or self._read_exactly(segment, first))
         return join_rows(parts, signature)
+
+    def singles(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Yield the records of a chunk, each as a chunk of its own."""
+        for number, line in enumerate(_lines(chunk), chunk.first):
+            yield Chunk(number, 1, line, chunk.end, chunk.reason)
 
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return a line of a chunk."""

@@ -98,6 +98,12 @@ class NpyFormat:
         """Return the rows of a chunk; a number that the input cannot hold makes its record a reject."""
         return _rows(chunk.first, self._arrays(chunk), self._signature)
 
+    def singles(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Yield the records of a chunk, each as a chunk of its own."""
+        size = self._header.record_bytes
+        for place in range(chunk.records):
+            yield Chunk(chunk.first + place, 1, chunk.data[place * size : (place + 1) * size], chunk.end)
+
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return a record of a chunk as JSON."""
         return document(self._arrays(chunk), row - chunk.first)
@@ -132,6 +138,13 @@ class NpzFormat:
     def rows(self, chunk: Chunk) -> Rows:
         """Return the rows of a chunk; a number that an input cannot hold makes its record a reject."""
         return _rows(chunk.first, _unpack(chunk.data), self._signature)
+
+    def singles(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Yield the records of a chunk, each as a chunk of its own."""
+        arrays = _unpack(chunk.data)
+        for place in range(chunk.records):
+            one = _pack({name: array[place : place + 1] for name, array in arrays.items()})
+            yield Chunk(chunk.first + place, 1, one, chunk.end)
 
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return a record of a chunk as JSON, by the arrays' names."""

@@ -100,6 +100,15 @@ class ParquetFormat:
             return self._signature.preprocessed(range(chunk.first, chunk.first + chunk.records), requests)
         return self._rows(table, chunk.first, self._inputs(table.schema))
 
+    def singles(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Yield the rows of a chunk, each as a chunk of its own."""
+        if chunk.reason:
+            yield chunk
+            return
+        (batch,) = _unpack(chunk.data).to_batches()
+        for place in range(chunk.records):
+            yield Chunk(chunk.first + place, 1, _pack(batch.slice(place, 1)), chunk.end)
+
     def record(self, chunk: Chunk, row: int) -> bytes:
         """Return a row of a chunk as JSON."""
         return b"" if chunk.reason else _record(_unpack(chunk.data).slice(row - chunk.first, 1))
