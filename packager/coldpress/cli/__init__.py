@@ -12,14 +12,14 @@ import threading
 from collections.abc import Sequence
 
 from coldpress import __version__
-from coldpress.cli import bench, doctor, fit, init, inspect, invoke, pack, serve, shrink
+from coldpress.cli import bench, doctor, fit, init, inspect, invoke, pack, score, serve, shrink
 from coldpress.console import say
 from coldpress.errors import PackError
 from coldpress_runtime.errors import ColdpressError
 
 __all__ = ["main"]
 
-COMMANDS = (pack, shrink, invoke, serve, bench, inspect, fit, doctor, init)
+COMMANDS = (pack, shrink, invoke, serve, score, bench, inspect, fit, doctor, init)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
