@@ -13,7 +13,7 @@ from coldpress.score.plan import Plan
 from coldpress.targets import TARGETS
 from coldpress_runtime.batch.blocks import Blocks, WholeFile
 from coldpress_runtime.batch.chunks import Position
-from coldpress_runtime.batch.compression import decompress
+from coldpress_runtime.batch.compression import decompress, is_compressed
 from coldpress_runtime.batch.job import Job
 from coldpress_runtime.batch.pace import Pace
 
@@ -97,17 +97,18 @@ def estimate(plan: Plan, function: BatchFunction, workers: int) -> Estimate:
 def _sample(job: Job) -> tuple[int, float, float]:
     """Score the beginning of an input; return how many rows, which share of it that is, and what one process takes."""
     with Blocks(job.store, job.input, ahead=1) as head:
+        packed = is_compressed(head.peek())
         scoring = job.open_scoring(decompress(head))
     pace = Pace(lambda: math.inf)
     rows, seconds, began = 0, 0.0, time.perf_counter()
     with WholeFile(job.store, job.input) if scoring.form.seeks else Blocks(job.store, job.input, ahead=1) as source:
-        stream: Any = source if scoring.form.seeks else decompress(source)
+        stream: Any = decompress(source) if packed else source
         for scored in scoring.map(scoring.form.chunks(stream, Position(), pace.sizes)):
             pace.learn(scored)
             rows += scored.count
             seconds += sum(scored.seconds.values())
             if time.perf_counter() - began > _SAMPLE_S:
-                read = scored.end.offset if stream is source else source.position
+                read = source.position if packed or scoring.form.seeks else scored.end.offset
                 return rows, min(1.0, read / job.input.size), seconds
     return rows, 1.0, seconds
 
