@@ -1,4 +1,7 @@
-"""Jobs whose processes are killed at random moments, by ``kill -9``, while others do the same job beside them."""
+"""Jobs whose processes are killed at random moments, by ``kill -9``, while others do the same job beside them.
+
+Some are not killed but stopped, as machines are that go to sleep, and wake up when others have done more of the job.
+"""
 
 import json
 import os
@@ -28,6 +31,7 @@ class Survived(NamedTuple):
     Attributes:
         jobs: how many were done.
         killed: processes that were.
+        asleep: processes that were stopped, and went on later.
         conflicts: processes that found another one to be at work.
         rows: of one job.
         runs: of each job, how many processes took part.
@@ -35,6 +39,7 @@ class Survived(NamedTuple):
 
     jobs: int
     killed: int
+    asleep: int
     conflicts: int
     rows: int
     runs: list[int]
@@ -64,10 +69,18 @@ def survive(bundle: Path, url: str, kills: int, *, rows: int = 20_000, seed: int
     job = job_of(store, Service.open(str(bundle)))
     ends: Counter[str] = Counter()
     runs: list[int] = []
+    sleepers: list[_Process] = []
     while ends["killed"] < kills:
         while store.stat(job.layout.manifest) is None:
             processes = [_Process(bundle, url, chance) for _ in range(chance.choice((1, 1, 2, 3)))]
-            ends.update(process.end() for process in processes)
+            for process in processes:
+                ends[process.end()] += 1
+                if process.asleep:
+                    sleepers.append(process)
+            if sleepers and chance.random() < 0.5:
+                ends[sleepers.pop(0).wake()] += 1
+        while sleepers:
+            ends[sleepers.pop().wake()] += 1
         runs.append(_check(store, job.layout.manifest, rows))
         last = _Process(bundle, url, chance, immortal=True)  # an event that comes late, and clears the table
         assert last.end() == "done"
@@ -76,7 +89,7 @@ def survive(bundle: Path, url: str, kills: int, *, rows: int = 20_000, seed: int
             store.delete(key)
         left = [item.key for item in store.list("")]
         assert left == [KEY], left
-    return Survived(len(runs), ends["killed"], ends["conflicts"], rows, runs)
+    return Survived(len(runs), ends["killed"], ends["asleep"], ends["conflicts"], rows, runs)
 
 
 class _Process:
@@ -84,6 +97,8 @@ class _Process:
 
     def __init__(self, bundle: Path, url: str, chance: random.Random, *, immortal: bool = False) -> None:
         self._by_time = not immortal and chance.random() < 0.4
+        self._sleeps = self._by_time and chance.random() < 0.4
+        self.asleep = False
         self._patience_s = chance.uniform(0, _PATIENCE_S)
         call = -1 if immortal or self._by_time else chance.randrange(_LIVES)
         self._process = subprocess.Popen(
@@ -102,7 +117,20 @@ class _Process:
             try:
                 process.wait(self._patience_s)
             except subprocess.TimeoutExpired:
+                if self._sleeps:
+                    process.send_signal(signal.SIGSTOP)
+                    self.asleep = True
+                    return "asleep"
                 process.kill()
+        return self._ended()
+
+    def wake(self) -> str:
+        """Let the process go on, to its end; say how it was."""
+        self._process.send_signal(signal.SIGCONT)
+        return self._ended()
+
+    def _ended(self) -> str:
+        process = self._process
         _, said = process.communicate(timeout=_LONGEST_S)
         if process.returncode == -signal.SIGKILL:
             return "killed"

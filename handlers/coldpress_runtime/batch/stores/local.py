@@ -27,6 +27,8 @@ __all__ = ["LocalStore", "open_place"]
 
 _PART_BYTES = 4 << 20
 _COPY_BYTES = 1 << 20
+_LOCK_S = 30
+_LOOK_EVERY_S = 0.001
 
 
 def open_place(path: str) -> tuple[LocalStore, str]:
@@ -105,7 +107,7 @@ class LocalStore:
     def put(self, key: str, data: bytes, *, replaces: str | None = None) -> str:
         """Write a whole file and return its version; raises ConflictError when another one is there than expected."""
         path, fresh = self.path(key), self._hidden(key, "put")
-        with _told("write", key), _locked_folder(path):
+        with _told("write", key), _locked_folder(path, key):
             there = os.stat(path) if os.path.lexists(path) else None
             if replaces is not None and replaces != (_version(there) if there else ""):
                 raise ConflictError(f"{key} has been written by somebody else in the meantime.")
@@ -146,7 +148,7 @@ class LocalStore:
         key = token["key"]
         path, upload = self.path(key), self._upload(token)
         places = [(int(offset), int(size)) for offset, _, size in (tag.partition("-") for tag in tags)]
-        with _told("write", key), self._locked_upload(token) as descriptor, _locked_folder(path):
+        with _told("write", key), self._locked_upload(token) as descriptor, _locked_folder(path, key):
             if os.path.lexists(path):
                 raise ConflictError(f"{key} exists already; it is left as it is.")
             there = os.fstat(descriptor).st_size
@@ -190,7 +192,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             raise gone from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor, token["key"])
             # Whoever held it before may have given it its name: it is not to be written to any more.
             if not os.path.exists(path) or not os.path.samestat(os.stat(path), os.fstat(descriptor)):
                 raise gone
@@ -200,16 +202,30 @@ class LocalStore:
 
 
 @contextmanager
-def _locked_folder(path: str) -> Iterator[None]:
+def _locked_folder(path: str, key: str) -> Iterator[None]:
     """Hold the folder that a path lies in, made where it is missing, against other writers."""
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, key)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, key: str) -> None:
+    """Wait for a lock that is held for the time of one write; its holder may have been stopped, as by Ctrl-Z."""
+    until = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise StoreError(f"Another process holds {key} for {_LOCK_S} s now; let it go on, or end it.") from None
+            time.sleep(_LOOK_EVERY_S)
+        else:
+            return
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A folder as a store: what is special about files."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coldpress_runtime.batch.stores import open_store
+from coldpress_runtime.batch.stores import local, open_store
 from coldpress_runtime.batch.stores.local import LocalStore
 from coldpress_runtime.errors import ChangedError, ConflictError, StoreError
 
@@ -99,6 +100,16 @@ def test_what_the_system_refuses_is_said_in_a_sentence(store):
     store.put("folder/x", b"x")
     with pytest.raises(StoreError, match=r"^The system does not let write folder/x/y: File exists\.$"):
         store.put("folder/x/y", b"y")
+
+
+def test_a_lock_that_nobody_lets_go_of_is_told(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "_LOCK_S", 0)
+    holder = os.open(tmp_path / "folder", os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    with pytest.raises(StoreError, match=r"^Another process holds x for 0 s now; let it go on, or end it\.$"):
+        store.put("x", b"x")
+    os.close(holder)
+    store.put("x", b"x")
 
 
 _COUNT = """
