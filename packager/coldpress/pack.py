@@ -23,7 +23,6 @@ from coldpress.console import progress
 from coldpress.contract import batch_record, limits, manifest, snapstart
 from coldpress.errors import FitError
 from coldpress.fit.sizes import measure_sizes
-from coldpress.fit.tiers import tier
 from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms.choose import GROWTH_BYTES, Choice, choose_form
 from coldpress.interpreters import find_interpreter
@@ -219,7 +218,7 @@ def _batch_bundle(
         manifest=Manifest.parse(
             {
                 **answering.manifest,
-                "threads": max(1, int(tier(plan.target, batch.memory_mb).vcpus)),
+                "threads": 1,  # a vCPU has a process of its own
                 "function": {"memory_mb": batch.memory_mb, "timeout_s": batch.timeout_s},
                 "batch": batch_record(batch),
             }

@@ -133,7 +133,7 @@ TARGETS: Mapping[str, Target] = {
             "AWS Lambda",
             ("app.py",),
             "LambdaFunction",
-            ("aws_lambda", "aws_events", "sqs", "step_functions", "s3"),
+            ("aws_lambda", "aws_events", "emf", "s3", "s3_events", "sqs", "step_functions"),
             "sam deploy --guided",
             keeps=("samconfig.toml",),  # `sam deploy --guided` keeps its answers there
             batch="batch.py",
@@ -143,7 +143,7 @@ TARGETS: Mapping[str, Target] = {
             "Cloud Run functions",
             ("main.py", "requirements.txt", ".gcloudignore"),
             "FrameworkFunction",
-            ("cloud_functions", "gcs", "uploads"),
+            ("cloud_functions", "gcs", "uploads", "storage_events", "eventarc"),
             "./deploy.sh",
             ships="folder",
             keeps=(
@@ -157,7 +157,7 @@ TARGETS: Mapping[str, Target] = {
             "Azure Functions",
             ("function_app.py", "host.json"),
             "AzureFunction",
-            ("azure_functions", "uploads", "blob"),
+            ("azure_functions", "uploads", "blob", "storage_events", "event_grid"),
             "./deploy.sh",
             keeps=(".azure",),  # azd's environments
             batch="function_app.py",

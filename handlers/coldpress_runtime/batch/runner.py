@@ -1,0 +1,87 @@
+"""A packed function at work on a bucket: an object below the input prefix in, its scores below the output prefix.
+
+The model is open in worker processes, one a vCPU, and not in this one: a record that ends its process is one reject,
+and not an invocation that dies again and again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from coldpress_runtime.batch.job import Job
+from coldpress_runtime.batch.layout import Model, below, job_id
+from coldpress_runtime.batch.options import Options
+from coldpress_runtime.batch.pool import Pool
+from coldpress_runtime.batch.worker import command
+from coldpress_runtime.errors import ManifestError
+from coldpress_runtime.manifest import Manifest
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from coldpress_runtime.batch.chunks import Stream
+    from coldpress_runtime.batch.settings import Batch
+    from coldpress_runtime.batch.stores import Stat, Store
+
+__all__ = ["Runner"]
+
+_MB_PER_VCPU = 1769  # of a Lambda function
+
+
+class Runner(NamedTuple):
+    """A function that scores objects.
+
+    Attributes:
+        model: what scores.
+        batch: where objects are read and written.
+        options: how.
+        pool: the workers that have the model open.
+    """
+
+    model: Model
+    batch: Batch
+    options: Options
+    pool: Pool
+
+    @classmethod
+    def open(cls, root: str | None = None) -> Runner:
+        """Start the workers of the bundle at ``root``, by default the folder that holds ``coldpress_runtime/``.
+
+        They open the model while this goes on; what keeps them from it is raised by the first job.
+
+        Raises:
+            ManifestError: the bundle is none that scores uploads.
+        """
+        if root is None:
+            root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        manifest = Manifest.load(os.path.join(root, "coldpress.json"))
+        batch = manifest.batch
+        if batch is None:
+            raise ManifestError("coldpress.json says nothing of uploads; pack the function with a table [batch].")
+        options = Options("", batch.format, batch.columns, batch.outputs, batch.max_rejects)
+        # Workers find their modules where this process does.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        workers = max(1, manifest.function.memory_mb // _MB_PER_VCPU)
+        pool = Pool([sys.executable, *command(root, options)], workers, environment)
+        return cls(Model(manifest.name, manifest.version, manifest.model.sha256), batch, options, pool)
+
+    def why_not(self, key: str) -> str:
+        """Say why an object is none that is scored; empty when it is one."""
+        if key.startswith(self.batch.output):
+            return f"it lies below {self.batch.output}, where scores go"
+        if not key.startswith(self.batch.input):
+            return f"it does not lie below {self.batch.input}"
+        return ""
+
+    def job(self, store: Store, stat: Stat, url: str) -> Job:
+        """Return the job of an object."""
+        name = job_id(stat, self.model, self.options)
+        key = stat.key.removeprefix(self.batch.input)
+        layout = below(store, self.batch.output, key, name, self.options.output_format)
+
+        def open_scoring(stream: Stream) -> Any:
+            return self.pool.open(stat.key, stream, self.options)
+
+        return Job(store, stat, url, layout, self.model, self.options, open_scoring)
