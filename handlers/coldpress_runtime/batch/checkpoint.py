@@ -98,7 +98,6 @@ class Checkpoint:
         self._layout = layout
         self._owner = os.urandom(8).hex()
         self._version = ""
-        self._saves = 0
 
     def claim(self, time_left: Callable[[], float]) -> State | None:
         """Take the job over, or begin it.
@@ -112,20 +111,10 @@ class Checkpoint:
         Raises:
             ConflictError: somebody else is at work.
         """
-        key = self._layout.checkpoint
-        began = time.monotonic()
-        first = None
-        while True:
-            self._version, content = self._read()
-            first = self._version if first is None else first
-            if self._version != first:
-                raise ConflictError(f"{key} changes: another process is at work on this job; wait until it is done.")
-            head, state = _parsed(content)
-            if not head.get("owner") or time.monotonic() - began >= head["lease_s"]:
-                break
-            if time_left() <= _LOOK_EVERY_S:
-                return None
-            time.sleep(min(_LOOK_EVERY_S, head["lease_s"]))
+        self._version, content = self._read()
+        head, state = _parsed(content)
+        if head.get("owner") and not self._outlasts(head["lease_s"], time_left):
+            return None
         if state is None or head["job"] != self._layout.job:
             state = self.fresh()
         else:
@@ -134,6 +123,19 @@ class Checkpoint:
             state.rejects.leave_gap()
         self.save(state)
         return state
+
+    def _outlasts(self, lease_s: float, time_left: Callable[[], float]) -> bool:
+        """Wait for the owner's lease to end, without a sign of life; False when time is up before."""
+        key = self._layout.checkpoint
+        until = time.monotonic() + lease_s
+        while (rest := until - time.monotonic()) > 0:
+            if time_left() <= _LOOK_EVERY_S:
+                return False
+            time.sleep(min(_LOOK_EVERY_S, rest))
+            there = self._layout.store.stat(key)
+            if there is None or there.version != self._version:
+                raise ConflictError(f"{key} changes: another process is at work on this job; wait until it is done.")
+        return True
 
     def fresh(self) -> State:
         """Return the state of a job of which nothing is done."""

@@ -243,6 +243,28 @@ def test_an_input_that_is_no_more_leaves_nothing_behind(store, tmp_path, monkeyp
         accounted(job(store), numbers(100))
 
 
+def test_events_may_come_late_and_in_any_order(store):
+    """Three uploads under one key, and their events twice each: what counts is the upload that is there."""
+    uploads = []
+    for rows in (500, 700, 900):
+        store.put("in/numbers.txt", numbers(rows))
+        uploads.append(job(store))
+    ends = [run(uploads[turn]).status for turn in (1, 2, 0, 2, 1, 0)]
+    assert ends == ["gone", "done", "gone", "already-done", "gone", "gone"]
+    accounted(uploads[2], numbers(900))
+    assert {item.key.rpartition("/")[0] for item in store.list("out/")} == {uploads[2].layout.scores.rpartition("/")[0]}
+
+
+def test_a_finished_job_stays_when_its_input_is_replaced(store):
+    first = job(store)
+    run(first)
+    store.put("in/numbers.txt", numbers(300))
+    second = job(store)
+    assert [run(second).status, run(first).status, run(second).status] == ["done", "already-done", "already-done"]
+    accounted(first, CONTENT)
+    accounted(second, numbers(300))
+
+
 @pytest.mark.parametrize("content", [b"", b"7"], ids=["empty", "no newline"])
 def test_the_smallest_inputs_have_scores(store, content):
     store.put("in/numbers.txt", content)
