@@ -42,7 +42,7 @@ class Pace:
 
     def learn(self, scored: Scored) -> None:
         """Take a chunk's time into account."""
-        seconds = sum(scored.seconds.values())
+        seconds = sum(spent for part, spent in scored.seconds.items() if part != "total")
         self.slowest_s = max(self.slowest_s, seconds)
         wanted = scored.count * _CHUNK_S / max(seconds, 1e-6)
         self.sizes.rows = max(1, min(int(wanted), self.sizes.rows * _GROWTH, self._limit))
