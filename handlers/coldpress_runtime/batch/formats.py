@@ -73,7 +73,7 @@ def open_format(name: str, start: bytes, signature: Signature, options: Options)
 
         if start.startswith(_ZIP):
             return ZipFormat(signature)
-        if start[257:262] == _USTAR or _suffix(name) in _TARS:  # one without files is all zeros
+        if start[257:262] == _USTAR or _extension(name) in _TARS:  # one without files is all zeros
             return TarFormat(signature)
         return FileFormat(signature, name)
     raise InputError(f"The format {kind!r} is unknown, expected one of {', '.join(KINDS)}.")
@@ -105,14 +105,6 @@ def says_kind(name: str) -> bool:
 
 def _extension(name: str) -> str:
     """The end of a name that says what is within, in lower case."""
-    stem = name.lower()
-    while stem.endswith(_COMPRESSED):
-        stem = posixpath.splitext(stem)[0]
-    return posixpath.splitext(stem)[1]
-
-
-def _suffix(name: str) -> str:
-    """What a name ends in, compression apart."""
     stem = name.lower()
     while stem.endswith(_COMPRESSED):
         stem = posixpath.splitext(stem)[0]
