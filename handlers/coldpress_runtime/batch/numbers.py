@@ -184,7 +184,7 @@ class _Text:
             part, strange = _add_digits(word, blank)
             if not number:
                 mantissa, odd, places = part, strange, np.zeros(len(starts), np.int64)
-                odd |= blank == _BITS
+                odd |= blank >= _BITS
             else:
                 before, digits = mantissa[index], 8 - (blank >> _U3).view(np.int64)
                 if number == _WORDS - 1:
@@ -209,17 +209,14 @@ class _Text:
         begins = np.maximum(ends - 8, starts)
         word = self._words_anywhere[begins]
         word <<= ((8 - (ends - begins)) << 3).view(np.uint64)
-        mark = _lowest_zero((word | _LOWER) ^ _LETTERS)
-        size = _bytes_behind(mark)
-        odd = (mark == 0) | (size == 0)
+        size = _bytes_behind(_lowest_zero((word | _LOWER) ^ _LETTERS))
         minus, signed = self._signs(ends - size)
         blank = ((8 - size + signed) << 3).view(np.uint64)
         word >>= blank
         word <<= blank
         power, strange = _add_digits(word, blank)
-        odd |= strange | (size == signed)
-        mantissa, places, strange = self._fractions(starts, ends - size - 1)
-        odd |= strange
+        mantissa, places, odd = self._fractions(starts, ends - size - 1)
+        odd |= strange | (size <= signed)
         return mantissa, places - np.where(minus, -1, 1) * power.view(np.int64), odd
 
 
