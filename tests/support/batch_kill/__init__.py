@@ -15,14 +15,16 @@ from typing import NamedTuple
 
 from coldpress_runtime.batch.stores import Store
 from coldpress_runtime.service import Service
-from tests.support.batch_kill.worker import CONFLICT, KEY, job_of, open_input
+from tests.support.batch_kill.jobs import KEY, job_of, open_input
 from tests.support.local_aws import ROOT
 
 __all__ = ["Survived", "content", "survive"]
 
-_LIVES = 12  # a process is killed at one of its first so many writes
+_CONFLICT = 3  # the worker's exit status
+_LIVES = 12  # a process is killed or stopped at one of its first so many writes
 _PATIENCE_S = 0.3  # or so long after it began to score
 _LONGEST_S = 120
+_STOPPED_OR_ENDED = os.WSTOPPED | os.WEXITED | os.WNOWAIT
 
 
 class Survived(NamedTuple):
@@ -70,39 +72,45 @@ def survive(bundle: Path, url: str, kills: int, *, rows: int = 20_000, seed: int
     ends: Counter[str] = Counter()
     runs: list[int] = []
     sleepers: list[_Process] = []
-    while ends["killed"] < kills:
-        while store.stat(job.layout.manifest) is None:
-            processes = [_Process(bundle, url, chance) for _ in range(chance.choice((1, 1, 2, 3)))]
-            for process in processes:
-                ends[process.end()] += 1
-                if process.asleep:
-                    sleepers.append(process)
-            if sleepers and chance.random() < 0.5:
-                ends[sleepers.pop(0).wake()] += 1
-        while sleepers:
-            ends[sleepers.pop().wake()] += 1
-        runs.append(_check(store, job.layout.manifest, rows))
-        last = _Process(bundle, url, chance, immortal=True)  # an event that comes late, and clears the table
-        assert last.end() == "done"
-        assert store.stat(job.layout.checkpoint) is None
-        for key in (job.layout.scores, job.layout.rejects, job.layout.manifest):
-            store.delete(key)
-        left = [item.key for item in store.list("")]
-        assert left == [KEY], left
+    try:
+        while ends["killed"] < kills:
+            while store.stat(job.layout.manifest) is None:
+                processes = [_Process(bundle, url, chance) for _ in range(chance.choice((1, 1, 2, 3)))]
+                sleepers += processes
+                for process in processes:
+                    ends[process.end()] += 1
+                sleepers = [process for process in sleepers if process.asleep]
+                if sleepers and chance.random() < 0.5:
+                    ends[sleepers.pop(0).wake()] += 1
+            runs.append(_check(store, job.layout.manifest, rows))
+            while sleepers:
+                ends[sleepers.pop().wake()] += 1
+            assert _check(store, job.layout.manifest, rows) == runs[-1]  # nobody who woke up has changed anything
+            last = _Process(bundle, url, chance, immortal=True)  # an event that comes late, and clears the table
+            sleepers.append(last)
+            assert last.end() == "done"
+            assert store.stat(job.layout.checkpoint) is None
+            for key in (job.layout.scores, job.layout.rejects, job.layout.manifest):
+                store.delete(key)
+            left = [item.key for item in store.list("")]
+            assert left == [KEY], left
+    finally:
+        for process in sleepers:
+            process.close()
     return Survived(len(runs), ends["killed"], ends["asleep"], ends["conflicts"], rows, runs)
 
 
 class _Process:
-    """A process that does the job; how it is to die is drawn."""
+    """A process that does the job; what is to happen to it is drawn."""
 
     def __init__(self, bundle: Path, url: str, chance: random.Random, *, immortal: bool = False) -> None:
         self._by_time = not immortal and chance.random() < 0.4
-        self._sleeps = self._by_time and chance.random() < 0.4
-        self.asleep = False
         self._patience_s = chance.uniform(0, _PATIENCE_S)
         call = -1 if immortal or self._by_time else chance.randrange(_LIVES)
+        fate = signal.SIGSTOP if chance.random() < 0.3 else signal.SIGKILL
+        self.asleep = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.batch_kill.worker", bundle, url, str(call)],
+            [sys.executable, "-m", "tests.support.batch_kill.worker", bundle, url, str(call), str(int(fate))],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
@@ -117,26 +125,29 @@ class _Process:
             try:
                 process.wait(self._patience_s)
             except subprocess.TimeoutExpired:
-                if self._sleeps:
-                    process.send_signal(signal.SIGSTOP)
-                    self.asleep = True
-                    return "asleep"
                 process.kill()
-        return self._ended()
+            return self._ended()
+        self.asleep = os.waitid(os.P_PID, process.pid, _STOPPED_OR_ENDED).si_code == os.CLD_STOPPED
+        return "asleep" if self.asleep else self._ended()
 
     def wake(self) -> str:
         """Let the process go on, to its end; say how it was."""
         self._process.send_signal(signal.SIGCONT)
         return self._ended()
 
+    def close(self) -> None:
+        """End the process, whatever it is at."""
+        self._process.kill()
+        self._process.communicate()
+
     def _ended(self) -> str:
-        process = self._process
-        _, said = process.communicate(timeout=_LONGEST_S)
-        if process.returncode == -signal.SIGKILL:
+        self.asleep = False
+        _, said = self._process.communicate(timeout=_LONGEST_S)
+        if self._process.returncode == -signal.SIGKILL:
             return "killed"
-        if process.returncode == CONFLICT:
+        if self._process.returncode == _CONFLICT:
             return "conflicts"
-        assert process.returncode == 0, said.decode()
+        assert self._process.returncode == 0, said.decode()
         return "done"
 
 

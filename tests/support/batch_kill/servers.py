@@ -4,7 +4,7 @@ import contextlib
 import urllib.request
 from collections.abc import Iterator
 
-from tests.support.batch_kill.worker import PART_BYTES
+from tests.support.batch_kill.jobs import PART_BYTES
 from tests.support.local_aws import LocalAws
 
 __all__ = ["bucket"]
