@@ -39,10 +39,17 @@ _DEATHS = 32
 
 
 class _Object(NamedTuple):
-    """What workers must know of an input to read its records: its name, and how it starts, decompressed."""
+    """What workers must know of an input to read its records.
+
+    Attributes:
+        name: the input's.
+        start: its first bytes, decompressed.
+        file: the path and the version of the file that it is as it stands; None where there is none.
+    """
 
     name: str
     start: bytes
+    file: tuple[str, str] | None
 
 
 class _EndedError(Exception):
@@ -50,11 +57,18 @@ class _EndedError(Exception):
 
 
 class _Task:
-    """A chunk of an object on its way; ``scored`` is there when it is back."""
+    """A chunk of an object on its way; ``scored`` is there when it is back.
 
-    def __init__(self, of: _Object, chunk: Chunk) -> None:
+    Args:
+        of: the object.
+        chunk: its records.
+        start: where they lie in the object's file, from which workers read them then; None: they are to be sent.
+    """
+
+    def __init__(self, of: _Object, chunk: Chunk, start: int | None) -> None:
         self.of = of
-        self.chunk = chunk
+        self.chunk = chunk if start is None else chunk._replace(data=b"")
+        self.span = None if start is None else [start, start + len(chunk.data)]
         self.scored: Scored | None = None
         self.died = False  # of it
 
@@ -83,13 +97,12 @@ class _Worker:
     def give(self, task: _Task, **alone: Any) -> None:
         """Send a chunk. That nobody reads it shows when the answer is waited for."""
         self.tasks.append(task)
-        chunk = task.chunk
         with contextlib.suppress(BrokenPipeError):
             if task.of is not self._knows:
                 self._knows = task.of
-                self.channel.send({"object": task.of.name}, task.of.start)
-            first, records, data, end, reason = chunk
-            self.channel.send({"chunk": [first, records, list(end), reason], **alone}, data)
+                self.channel.send({"object": task.of.name, "file": task.of.file}, task.of.start)
+            first, records, data, end, reason = task.chunk
+            self.channel.send({"chunk": [first, records, list(end), reason], "span": task.span, **alone}, data)
 
     @property
     def signature(self) -> Signature:
@@ -185,13 +198,15 @@ class Pool:
             self._workers.pop().close()
         self._selector.close()
 
-    def open(self, name: str, stream: Stream, options: Options) -> _Scoring:
+    def open(self, name: str, stream: Stream, options: Options, file: tuple[str, str] | None = None) -> _Scoring:
         """Return how the workers score an input.
 
         Args:
             name: the input's.
             stream: its bytes from the start, decompressed.
             options: what workers were started with.
+            file: the path and the version of the file that the input is, where it is one and not compressed: workers
+                then read from it what they are to score.
 
         Raises:
             InputError: it is of no kind that is scored.
@@ -199,18 +214,22 @@ class Pool:
         """
         start = read_fully(stream, START_BYTES)
         form = open_format(name, start, self._workers[0].signature, options)
-        return _Scoring(form, partial(self._map, of=_Object(name, start)))
+        return _Scoring(form, partial(self._map, of=_Object(name, start, file)))
 
     def _map(self, chunks: Iterable[Chunk], of: _Object) -> Iterator[Scored]:
         waiting = iter(chunks)
         order: deque[_Task] = deque()
+        before: Position | None = None
         more = True
         while True:
             while more and len(order) < _AHEAD * len(self._workers):
                 chunk = next(waiting, None)
                 more = chunk is not None
                 if chunk is not None:
-                    order.append(_Task(of, chunk))
+                    start = chunk.end.offset - len(chunk.data)
+                    verbatim = before is not None and before.offset == start and not chunk.reason
+                    order.append(_Task(of, chunk, start if of.file and verbatim else None))
+                    before = chunk.end
                     min(self._workers, key=lambda worker: len(worker.tasks)).give(order[-1])
             if not order:
                 return

@@ -21,6 +21,7 @@ from coldpress_runtime.batch.formats import open_format
 from coldpress_runtime.batch.frames import Channel
 from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.scoring import Scorer
+from coldpress_runtime.batch.stores import open_store
 from coldpress_runtime.batch.told import tell_signature
 from coldpress_runtime.errors import ColdpressError
 from coldpress_runtime.service import Service
@@ -76,7 +77,12 @@ class _Worker:
             if "object" in head:
                 form = open_format(head["object"], data, self._signature, self._options)
                 scorer = Scorer(self._service, self._options, form)
+                file = head["file"]
                 continue
+            if head["span"] is not None:
+                (path, version), (start, stop) = file, head["span"]
+                store, key = open_store(path)
+                data = store.read(key, start, stop, version)
             first, records, end, reason = head["chunk"]
             chunk = Chunk(first, records, data, Position(*end), reason)
             if "row" not in head:

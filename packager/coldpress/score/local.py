@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from coldpress.score.function import BatchFunction
+from coldpress.score.sources import Input
+from coldpress_runtime.batch.compression import is_compressed
 from coldpress_runtime.batch.job import Job, Outcome, Progress, run_job
 from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.pool import Pool
+from coldpress_runtime.batch.stores.local import LocalStore
 from coldpress_runtime.batch.worker import command
 
 __all__ = ["LocalEngine", "own_cores", "score_here"]
@@ -43,9 +46,17 @@ class LocalEngine:
         self._workers = workers
         self._pool: Pool | None = None
 
-    def open_scoring(self, name: str) -> Callable[[Any], Any]:
-        """Return what ``Job`` takes to score the input of that name."""
-        return lambda stream: self.pool().open(name, stream, self._options)
+    def open_scoring(self, item: Input) -> Callable[[Any], Any]:
+        """Return what ``Job`` takes to score an input."""
+
+        def opened(stream: Any) -> Any:
+            store, stat = item.store, item.stat
+            file = None
+            if isinstance(store, LocalStore) and not is_compressed(store.read(stat.key, 0, 4, stat.version)):
+                file = store.path(stat.key), stat.version
+            return self.pool().open(stat.key, stream, self._options, file)
+
+        return opened
 
     def pool(self) -> Pool:
         """Return the workers."""

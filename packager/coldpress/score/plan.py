@@ -64,7 +64,7 @@ def make_plan(
     destination: str,
     model: Model,
     options: Options,
-    open_scoring: Callable[[str], Callable[[Any], Any]],
+    open_scoring: Callable[[Input], Callable[[Any], Any]],
     *,
     overwrite: bool = False,
 ) -> Plan:
@@ -79,7 +79,7 @@ def make_plan(
         destination: a file, or a folder or prefix.
         model: what scores.
         options: what is asked for.
-        open_scoring: by an input's name, how it will be scored: see ``Job``.
+        open_scoring: how an input will be scored: see ``Job``.
         overwrite: whether other things that lie where results go may be replaced.
 
     Raises:
@@ -95,8 +95,15 @@ def make_plan(
         )
     into = destination if (sources.one and not folder) or destination.endswith("/") else f"{destination}/"
     store, key = open_store(into)
-    jobs = []
+    jobs: list[Job] = []
+    taken: dict[str, str] = {}
     for item in sources.inputs:
+        if item.below in taken:
+            raise ConfigError(
+                f"{taken[item.below]} and {item.url} would have their scores in one place; name a folder that holds "
+                "both, or score them one after the other."
+            )
+        taken[item.below] = item.url
         name = job_id(item.stat, model, options)
         if sources.one and not folder:
             layout = beside(store, key, name)
@@ -105,7 +112,7 @@ def make_plan(
         else:
             layout = beside(store, f"{key}{item.below}.{options.output_format}", name)
         _make_room(layout, item, overwrite=overwrite)
-        jobs.append(Job(item.store, item.stat, item.url, layout, model, options, open_scoring(item.stat.key)))
+        jobs.append(Job(item.store, item.stat, item.url, layout, model, options, open_scoring(item)))
     return Plan(tuple(jobs), into.removesuffix(key))
 
 

@@ -17,8 +17,9 @@ from coldpress_runtime.batch.formats import open_format
 from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.pool import Pool
 from coldpress_runtime.batch.scoring import Scorer
+from coldpress_runtime.batch.stores import open_store
 from coldpress_runtime.batch.worker import command
-from coldpress_runtime.errors import BatchError, LoadError
+from coldpress_runtime.errors import BatchError, ChangedError, LoadError
 from coldpress_runtime.service import Service
 from tests.support.tiny import write_bundle
 
@@ -84,6 +85,26 @@ def test_workers_give_the_same_bytes_in_the_same_order_as_one_process(plain, for
         found = scored(workers, data, 7, options)
     assert [replace(part, seconds={}) for part in found] == [replace(part, seconds={}) for part in expected]
     assert all(part.seconds for part in found)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_workers_read_a_file_themselves_and_score_the_same(plain, tmp_path, name):
+    records = [[row, -row] for row in range(300)]
+    data = lines(records) if name.endswith("jsonl") else b"a,b\r\n" + b"".join(b"%d,%d\r\n" % tuple(r) for r in records)
+    data = b"\xef\xbb\xbf" + data.replace(b"-7\r\n", b'"-7"\r\n\r\n  \r\n', 1).replace(b"]\n", b"]\n\n", 9)
+    store, key = open_store(str(tmp_path / name))
+    version = store.put(key, data)
+    with pool(plain) as workers:
+        found = []
+        for file in (None, (store.path(key), version)):
+            scoring = workers.open(name, io.BytesIO(data), Options(), file)
+            parts = scoring.map(scoring.form.chunks(io.BytesIO(data), Position(), Sizes(rows=9)))
+            found.append([replace(part, seconds={}) for part in parts])
+        assert [row["y"] for row in outputs(found[0])] == records
+        assert found[0] == found[1]
+        (tmp_path / name).write_bytes(data + b"1,2\n")
+        with pytest.raises(ChangedError):
+            list(scoring.map(scoring.form.chunks(io.BytesIO(data), Position(), Sizes(rows=9))))
 
 
 def test_one_pool_scores_one_input_after_the_other_also_when_one_was_given_up(plain):
