@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BOM", "Splitter", "csv_ends", "line_ends", "quoted", "split_lines"]
 
 BOM = b"\xef\xbb\xbf"
-_NEWLINE, _QUOTE, _SPACE = ord("\n"), ord('"'), ord(" ")
+_NEWLINE, _RETURN, _QUOTE, _SPACE = b'\n\r" '
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -73,16 +73,21 @@ def quoted(text: Array, delimiter: str) -> Array | None:
     """
     mark = text == _QUOTE
     quotes = np.flatnonzero(mark)
-    opened, closed = quotes[0::2] - 1, quotes[1::2] + 1  # at an end of the text the quote itself is looked at
-    if not (_edges(text.take(opened, mode="clip"), delimiter) and _edges(text.take(closed, mode="clip"), delimiter)):
+    # At an end of the text, the quote itself is looked at. Half of an escaped quote stands beside the other half.
+    before = text.take(quotes[0::2] - 1, mode="clip")
+    after = text.take(quotes[1::2] + 1, mode="clip")
+    edges = (ord(delimiter), _NEWLINE, _QUOTE)
+    if not (_are_all(before, edges) and _are_all(after, (*edges, _RETURN))):
         return None
     inside: Array = np.bitwise_xor.accumulate(mark)
     return inside
 
 
-def _edges(marks: Array, delimiter: str) -> bool:
-    """Whether all may stand outside a quote: they end a field, or are the other half of an escaped quote."""
-    return bool(((marks == ord(delimiter)) | (marks == _NEWLINE) | (marks == ord("\r")) | (marks == _QUOTE)).all())
+def _are_all(marks: Array, known: tuple[int, ...]) -> bool:
+    found = marks == known[0]
+    for mark in known[1:]:
+        found |= marks == mark
+    return bool(found.all())
 
 
 @cache
