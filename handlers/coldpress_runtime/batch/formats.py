@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from coldpress_runtime.batch.features import Signature
     from coldpress_runtime.batch.options import Options
 
-__all__ = ["EXTENSIONS", "KINDS", "START_BYTES", "kind_of", "open_format", "says_kind"]
+__all__ = ["EXTENSIONS", "KINDS", "START_BYTES", "is_single", "kind_of", "open_format", "says_kind"]
 
 KINDS = ("jsonl", "csv", "parquet", "npy", "files")
 START_BYTES = 64 << 10  # the header of a wide table is among them
@@ -30,6 +30,7 @@ _BY_NAME = {
     ".zip": "files", ".tar": "files", ".tgz": "files", ".jpg": "files", ".jpeg": "files", ".png": "files",
     ".gif": "files", ".bmp": "files", ".webp": "files", ".tif": "files", ".tiff": "files", ".wav": "files",
 }  # fmt: skip
+_ARCHIVES = (".zip", ".tar", ".tgz")
 EXTENSIONS = tuple(_BY_NAME)
 _BY_START = {
     b"PAR1": "parquet", b"\x93NUMPY": "npy", b"PK\x03\x04": "files", b"\xff\xd8\xff": "files", b"\x89PNG": "files",
@@ -101,6 +102,12 @@ def kind_of(name: str, start: bytes) -> str:
 def says_kind(name: str) -> bool:
     """Whether a name does not stand against its being scored: it has an extension that is known, or none."""
     return _extension(name) in ("", *EXTENSIONS)
+
+
+def is_single(name: str, input_format: str = "") -> bool:
+    """Whether a file of that name is one record, such as an image; ``input_format``: what it is said to be."""
+    extension = _extension(name)
+    return (input_format or _BY_NAME.get(extension)) == "files" and extension not in _ARCHIVES
 
 
 def _extension(name: str) -> str:

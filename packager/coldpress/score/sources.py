@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from coldpress.errors import ConfigError
-from coldpress_runtime.batch.formats import EXTENSIONS, says_kind
+from coldpress_runtime.batch.folder import folder_as_archive
+from coldpress_runtime.batch.formats import EXTENSIONS, is_single, says_kind
 from coldpress_runtime.batch.stores import Stat, Store, open_store
 
 __all__ = ["Input", "Sources", "canonical", "find_inputs"]
@@ -38,10 +39,10 @@ class Sources:
     """What was found.
 
     Attributes:
-        inputs: in the order in which they were named; each once.
+        inputs: in the order in which they were named, each once; images and sounds as one, the last.
         passed: how many files of folders are of no kind that is scored.
         folders: folders and prefixes that are read as a whole, by their ``canonical`` names.
-        one: whether a single object was named, and no folder that happens to hold one.
+        one: whether a single object was named, or a folder that is one, and none that happens to hold one.
     """
 
     inputs: tuple[Input, ...]
@@ -92,7 +93,41 @@ def find_inputs(sources: Iterable[str], input_format: str = "") -> Sources:
             f"None of the {passed} files is of a kind that is scored; expected {', '.join(EXTENSIONS)}; say what is in "
             "them with --format."
         )
-    return Sources(tuple(found.values()), passed, tuple(folders), one=alone == 1 == len(found) and not folders)
+    inputs = _gathered(list(found.values()), input_format)
+    one = len(inputs) == 1 and (len(found) > 1 or (alone == 1 and not folders))
+    return Sources(tuple(inputs), passed, tuple(folders), one)
+
+
+def _gathered(inputs: list[Input], input_format: str) -> list[Input]:
+    """Make one input of the images and sounds that lie below one folder: alone, each would be a job with one row."""
+    groups: dict[str, list[Input]] = {}
+    for item in inputs:
+        if is_single(item.stat.key, input_format):
+            groups.setdefault(item.url.removesuffix(item.stat.key) if "://" in item.url else "", []).append(item)
+    for base, group in groups.items():
+        if len(group) > 1:
+            inputs = [item for item in inputs if item not in group]
+            inputs.append(_archive(group) if base else _archive(_in_one_folder(group)))
+    return inputs
+
+
+def _in_one_folder(group: list[Input]) -> list[Input]:
+    """Return files as what lies in one store."""
+    paths = [canonical(item.url) for item in group]
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths]).rstrip("/") + "/"  # noqa: PTH120
+    store, _ = open_store(folder)
+    keys = [path.removeprefix(folder) for path in paths]
+    return [Input(store, item.stat._replace(key=key), folder + key, key) for item, key in zip(group, keys, strict=True)]
+
+
+def _archive(group: list[Input]) -> Input:
+    files = [item.stat for item in group]
+    shared = os.path.commonpath([file.key.rpartition("/")[0] for file in files])
+    prefix = f"{shared}/" if shared else ""
+    url = group[0].url.removesuffix(files[0].key) + prefix
+    name = url.rstrip("/").rpartition("/")[2]
+    store, stat = folder_as_archive(group[0].store, files, prefix, f"{name}.tar")
+    return Input(store, stat, url, name)
 
 
 def _look(source: str) -> tuple[str, Iterator[Input]]:

@@ -1,5 +1,8 @@
 """What is named is found, each object once, and what cannot be scored is told."""
 
+import io
+import tarfile
+
 import pytest
 
 from coldpress.errors import ConfigError
@@ -43,6 +46,42 @@ def test_files_globs_and_folders_name_objects_each_once(sources, names):
 def test_a_format_that_is_named_makes_every_file_one_of_it():
     assert below("notes.md", input_format="csv") == ["notes.md"]
     assert "notes.md" in below(".", input_format="csv")
+
+
+@pytest.mark.parametrize(
+    ("sources", "url", "names"),
+    [
+        (["photos"], "photos/", ["1.jpg", "deep/2.PNG", "deep/3.wav"]),
+        (["photos/**/*.*"], "photos/", ["1.jpg", "deep/2.PNG", "deep/3.wav"]),
+        (["photos/deep/3.wav", "photos/deep/2.PNG"], "photos/deep/", ["3.wav", "2.PNG"]),
+    ],
+    ids=["folder", "glob", "files"],
+)
+def test_images_and_sounds_of_a_folder_are_one_input(here, sources, url, names):
+    for name in ("1.jpg", "deep/2.PNG", "deep/3.wav"):
+        (here / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / "photos" / name).write_text(name)
+    found = find_inputs(sources)
+    (item,) = found.inputs
+    assert found.one
+    assert (item.url, item.below) == (f"{here}/{url}", url.rstrip("/").rpartition("/")[2])
+    archive = item.store.read(item.stat.key, 0, item.stat.size, item.stat.version)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        assert files.getnames() == names
+        assert files.extractfile(names[0]).read().decode().endswith(names[0])
+
+
+def test_tables_beside_images_stay_inputs_of_their_own(here):
+    (here / "deep" / "1.jpg").write_text("1")
+    (here / "deep" / "2.jpg").write_text("2")
+    found = find_inputs(["deep"])
+    assert [item.below for item in found.inputs] == ["c.jsonl", "d.CSV", "deep"]
+    assert not found.one
+
+
+def test_one_image_is_one_input(here):
+    (here / "1.jpg").write_text("1")
+    assert below("1.jpg") == ["1.jpg"]
 
 
 def test_what_is_passed_over_is_counted():
