@@ -274,7 +274,9 @@ class _Run:
         state, store = self.state, self.job.layout.store
         rows = scored.scored + scored.rejected
         if scored.first != state.position.row or rows != scored.count or scored.end.row != scored.first + rows:
-            raise BatchError(f"The {scored.count} records from {scored.first} on do not add up: {rows} came back.")
+            raise BatchError(
+                f"Of the {scored.count} records from {scored.first} on, {rows} came back; coldpress is at fault, report it."
+            )
         state.position = scored.end
         state.scored += scored.scored
         state.rejected += scored.rejected

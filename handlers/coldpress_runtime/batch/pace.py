@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pace"]
 
-_FIRST_ROWS = 16
+_FIRST_ROWS = 1
 _CHUNK_S = 0.7
 _GROWTH = 8
 _RESERVE_S = 2.0
@@ -22,7 +22,8 @@ _RESERVE_S = 2.0
 class Pace:
     """Sizes of chunks that take about a second each, and whether there is time for another one.
 
-    The first chunk is small, since nobody knows yet how slow the model is. A chunk of a fast model is bounded by its
+    The first chunk is one row, since nobody knows yet how slow the model is: many of minutes each would not be done
+    before the time is up, in no process. A chunk of a fast model is bounded by its
     bytes: more would take more memory and go no faster.
 
     Args:

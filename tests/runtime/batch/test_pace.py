@@ -19,9 +19,8 @@ def settled(row_s, chunks=12):
     return sizes
 
 
-def test_the_first_chunk_is_small_and_a_fast_model_gets_large_ones():
-    assert settled(1e-7)[0] == 16
-    assert settled(1e-7)[:3] == [16, 128, 1024]
+def test_the_first_chunk_is_one_row_and_a_fast_model_gets_large_ones():
+    assert settled(1e-7)[:3] == [1, 8, 64]
     assert settled(1e-7)[-1] == 1 << 16
 
 
@@ -35,7 +34,7 @@ def test_there_is_time_left_for_what_is_under_way_and_to_save_it():
     left = 10.0
     pace = Pace(lambda: left)
     assert not pace.is_over()
-    pace.learn(scored(16, 2.0))
+    pace.learn(scored(1, 2.0))
     assert not pace.is_over()
     pace.write_took(1.0)
     assert pace.is_over()
