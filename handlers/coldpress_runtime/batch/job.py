@@ -274,9 +274,8 @@ class _Run:
         state, store = self.state, self.job.layout.store
         rows = scored.scored + scored.rejected
         if scored.first != state.position.row or rows != scored.count or scored.end.row != scored.first + rows:
-            raise BatchError(
-                f"Of the {scored.count} records from {scored.first} on, {rows} came back; coldpress is at fault, report it."
-            )
+            found = f"Of the {scored.count} records from {scored.first} on, {rows} came back"
+            raise BatchError(f"{found}; this is a fault of coldpress, please report it.")
         state.position = scored.end
         state.scored += scored.scored
         state.rejected += scored.rejected
