@@ -1,7 +1,8 @@
 """Azure Functions, Python v2 programming model: decode what a trigger brings, call the service, encode the answer.
 
 One HTTP function takes every path (``{*path}``; the template's ``host.json`` takes away the prefix ``api``). A second
-one scores what is uploaded to the blob container that ``COLDPRESS_UPLOADS`` names, told by Event Grid. Settings:
+one scores what is uploaded to the blob container that ``COLDPRESS_UPLOADS`` names, told by Event Grid: a blob is one
+request, or where the manifest says how, it is scored row by row. Settings:
 
 ======================== ============================================================================================
 ``COLDPRESS_AUTH_LEVEL`` ``FUNCTION`` (callers send a key; the default) or ``ANONYMOUS``
@@ -59,8 +60,11 @@ def make_app(root: str | None = None) -> Any:
 
     app = azure.FunctionApp(http_auth_level=os.environ.get("COLDPRESS_AUTH_LEVEL", "FUNCTION"))
     app.function_name("answer")(app.route(route="{*path}")(_bare(answer)))
-    if os.environ.get("COLDPRESS_UPLOADS"):
-        _score_uploads(app, azure, service, telemetry, os.environ["COLDPRESS_UPLOADS"])
+    container = os.environ.get("COLDPRESS_UPLOADS")
+    if container and service.manifest.batch is not None:
+        _score_rows(app, container, root)
+    elif container:
+        _score_uploads(app, azure, service, telemetry, container)
     return app
 
 
@@ -114,6 +118,23 @@ def _score_uploads(app: Any, azure: Any, service: Service, telemetry: Telemetry,
     function = app.blob_output(arg_name="errors", path=f"{scored}.error.json", **account)(function)
     function = app.blob_output(arg_name="scores", path=f"{scored}.json", **account)(function)
     function = app.blob_trigger(arg_name="blob", path=uploaded, source=azure.BlobSource.EVENT_GRID, **account)(function)
+    app.function_name("score_upload")(function)
+
+
+def _score_rows(app: Any, container: str, root: str | None) -> None:
+    """Register the function that scores blobs row by row, told by a queue; what is left to do goes into it again."""
+    from coldpress_runtime.batch.event_grid import QUEUE, make_score_upload  # noqa: PLC0415 - it ships for these alone
+
+    score = make_score_upload(container, root)
+
+    def score_upload(message: Any, rest: Any) -> None:
+        left = score(message.get_body())
+        if left is not None:
+            rest.set(left)
+
+    queue = {"queue_name": QUEUE, "connection": "UPLOADS"}
+    function = app.queue_output(arg_name="rest", **queue)(_bare(score_upload))
+    function = app.queue_trigger(arg_name="message", **queue)(function)
     app.function_name("score_upload")(function)
 
 

@@ -1,7 +1,8 @@
 """Google Cloud: Cloud Run functions, as the functions-framework hands requests and events over.
 
 ``predict`` takes HTTP requests; ``score_upload`` takes the CloudEvents that Eventarc sends when an object of a bucket
-is finished. Both are in every bundle, and a service runs the one that it is deployed with.
+is finished: an object is one request, or where the manifest says how, it is scored row by row. Both are in every
+bundle, and a service runs the one that it is deployed with.
 
 The framework's server imports ``main.py`` and forks afterwards; the child answers. Threads do not survive a fork, and
 an engine may have some, so the bundle is opened in the child: before it takes the first request.
@@ -19,6 +20,7 @@ import sys
 from _thread import allocate_lock  # threading itself would cost
 
 from coldpress_runtime.http import Request
+from coldpress_runtime.manifest import Manifest
 from coldpress_runtime.service import Service
 from coldpress_runtime.telemetry import Telemetry, log_line
 
@@ -64,6 +66,9 @@ def make_functions(root: str | None = None) -> tuple[Callable[[Any], Any], Calla
             sys.stderr.write("coldpress: an event is passed over: it tells of no finished object in a bucket.\n")
             sys.stderr.flush()
             return  # an error would have it sent again and again
+        if rows := bundle.rows():
+            rows(upload)
+            return
         from coldpress_runtime import gcs  # noqa: PLC0415 - few functions watch a bucket
         from coldpress_runtime.uploads import answer_upload  # noqa: PLC0415 - likewise
 
@@ -91,6 +96,7 @@ class _Bundle:
         self._root = root
         self._lock = allocate_lock()
         self._opened: tuple[Service, Telemetry] | None = None
+        self._rows: Callable[[Upload], None] | None = None
 
     def open(self) -> tuple[Service, Telemetry]:
         """Return the service, and what writes its log; raises what ``Service.open`` raises."""
@@ -101,12 +107,23 @@ class _Bundle:
                 self._opened = service, Telemetry(service.manifest.name, service.timings, _log)
             return self._opened
 
+    def rows(self) -> Callable[[Upload], None] | None:
+        """Return what scores uploads row by row, in processes of its own; None where an upload is one request."""
+        root = self._root or os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        with self._lock:
+            if self._rows is None and Manifest.load(os.path.join(root, "coldpress.json")).batch is not None:
+                from coldpress_runtime.batch.eventarc import make_score_upload  # noqa: PLC0415 - it ships for these
+
+                self._rows = make_score_upload(self._root)
+            return self._rows
+
     def start(self) -> None:
         """Open the service in a process just forked, or end it: a server that cannot work must not start."""
         if self._lock.locked():
             return  # hooks fork while they are imported: what they start is no server, and would wait for ever
         try:
-            self.open()
+            if os.environ.get("FUNCTION_TARGET") != "score_upload" or not self.rows():
+                self.open()
         except Exception as error:  # noqa: BLE001 - an error that left this function would be ignored
             import traceback  # noqa: PLC0415 - rare
 

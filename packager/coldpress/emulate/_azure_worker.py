@@ -140,10 +140,7 @@ class _Host:
         response = await self.invoke(function, {trigger: data}, metadata)
         if response.result.status != m.StatusResult.Success:
             return _Reply(500, {}, _why(response.result).encode())
-        outputs = {
-            output.name: base64.b64encode(getattr(output.data, output.data.WhichOneof("data"))).decode()
-            for output in response.output_data
-        }
+        outputs = {output.name: base64.b64encode(_bytes(output.data)).decode() for output in response.output_data}
         return _Reply(200, {"content-type": "application/json"}, json.dumps(outputs).encode())
 
 
@@ -158,6 +155,11 @@ def _cookie(cookie: Any) -> str:
     flags = [("secure", cookie.secure.value), ("httponly", cookie.http_only.value)]
     parts = [f"{name}={value}" for name, value in texts if value] + [name for name, value in flags if value]
     return "; ".join([f"{cookie.name}={cookie.value}", *parts])
+
+
+def _bytes(data: Any) -> bytes:
+    value = getattr(data, data.WhichOneof("data"))
+    return value.encode() if isinstance(value, str) else value
 
 
 def _why(result: Any) -> str:

@@ -77,9 +77,9 @@ class BlobStore:
             try:
                 data: bytes = blob.download_blob(start, stop - start, decompress=False, **_is(version)).readall()
             except ResourceNotFoundError:
-                raise ChangedError(f"{self._name(key)} is gone.") from None
+                raise ChangedError(f"{self.url(key)} is gone.") from None
             except ResourceModifiedError:
-                raise ChangedError(f"{self._name(key)} has been replaced.") from None
+                raise ChangedError(f"{self.url(key)} has been replaced.") from None
         return data
 
     def list(self, prefix: str) -> Iterator[Stat]:
@@ -110,7 +110,7 @@ class BlobStore:
         # The answer to a first attempt may have been lost on the way: then what is there is this very blob.
         there = self.stat(key)
         if there is None or not self._holds(there, data):
-            raise ConflictError(f"{self._name(key)} has been written by somebody else in the meantime.")
+            raise ConflictError(f"{self.url(key)} has been written by somebody else in the meantime.")
         return there.version
 
     def _holds(self, there: Stat, data: bytes) -> bool:
@@ -163,10 +163,10 @@ class BlobStore:
                     match_condition=MatchConditions.IfMissing,
                 )
             except (ResourceExistsError, ResourceModifiedError):
-                raise ConflictError(f"{self._name(key)} exists already; it is left as it is.") from None
+                raise ConflictError(f"{self.url(key)} exists already; it is left as it is.") from None
             except HttpResponseError as problem:
                 if _code(problem) == "InvalidBlockList":
-                    raise ConflictError(f"Of the upload of {self._name(key)} a part is missing.") from None
+                    raise ConflictError(f"Of the upload of {self.url(key)} a part is missing.") from None
                 raise
         self.abandon(token)
 
@@ -177,9 +177,10 @@ class BlobStore:
 
     def _check(self, token: dict[str, Any]) -> None:
         if self.stat(_marker(token)) is None:
-            raise ConflictError(f"The upload of {self._name(token['key'])} is no more; it was finished or given up.")
+            raise ConflictError(f"The upload of {self.url(token['key'])} is no more; it was finished or given up.")
 
-    def _name(self, key: str) -> str:
+    def url(self, key: str) -> str:
+        """Return the URL by which ``open_store`` finds a blob."""
         return f"az://{self._container.account_name}/{self._container.container_name}/{key}"
 
     @contextmanager
@@ -187,7 +188,7 @@ class BlobStore:
         """Say in one sentence what the store refuses."""
         from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError  # noqa: PLC0415
 
-        name = self._name(key)
+        name = self.url(key)
         try:
             yield
         except HttpResponseError as problem:
