@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 
+import boto3
 import numpy as np
 import pytest
 
 from coldpress_runtime.service import Service
 from coldpress_runtime.tensor import Tensor
+from tests.support.local_aws import LocalAws
 from tests.support.packing import coldpress
 from tests.support.tiny import write_bundle
 
@@ -174,6 +176,51 @@ def test_what_somebody_else_wrote_is_replaced_on_demand(build, here):
     (here / "taken.jsonl").write_text("mine")
     done("data.csv", "taken.jsonl", "--bundle", build, "--overwrite")
     assert len(read(here / "taken.jsonl")) == 2
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket of a local S3, and what leads to it."""
+    with LocalAws() as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment().items():
+            if name.startswith("AWS_"):
+                patch.setenv(name, value)
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="rows")
+        yield client
+        client.close()
+
+
+def test_a_prefix_of_a_bucket_is_scored_into_another_and_once(build, here, bucket):
+    for name, rows in (("a.csv", 3), ("deep/b c+d%.csv", 4)):
+        bucket.put_object(Bucket="rows", Key=f"in/{name}", Body=csv(pixels(rows)).encode())
+    found = done("s3://rows/in/", "s3://rows/out/", "--bundle", build)
+    assert found["rows"] == {"read": 7, "scored": 7, "rejected": 0}
+    assert {job["url"] for job in found["jobs"]} == {"s3://rows/in/a.csv", "s3://rows/in/deep/b c+d%.csv"}
+    for job in found["jobs"]:
+        assert job["scores"].startswith(job["url"].replace("/in/", "/out/") + "/")
+        body = bucket.get_object(Bucket="rows", Key=job["scores"].removeprefix("s3://rows/"))["Body"].read()
+        assert [json.loads(line)["row"] for line in body.splitlines()] == list(range(job["rows"]["scored"]))
+    again = done("s3://rows/in/*.csv", "s3://rows/out/", "--bundle", build)
+    assert [job["status"] for job in again["jobs"]] == ["already-done", "already-done"]
+    assert score("s3://rows/in/a.csv", "here.jsonl", "--bundle", build).returncode == 0
+    assert len(read(here / "here.jsonl")) == 3
+    run = score("s3://rows/", "s3://rows/out/", "--bundle", build)
+    assert (run.returncode, "scored next" in run.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("place", "package", "extra"),
+    [("s3://b/k", "boto3", "s3"), ("gs://b/k", "google.cloud", "gcs"), ("az://a/c/k", "azure.storage.blob", "azure")],
+    ids=["s3", "gcs", "azure"],
+)
+def test_a_store_that_is_not_installed_says_what_to_install(build, place, package, extra):
+    without = f"import sys; sys.modules[{package!r}] = None; from coldpress.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", without, "score", place, "scores.jsonl", "--bundle", str(build)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert f"pip install 'coldpress[{extra}]'" in run.stderr
+    assert run.stderr.count("\n") == 1
 
 
 HOOKS = """

@@ -71,12 +71,12 @@ def find_inputs(sources: Iterable[str], input_format: str = "") -> Sources:
     folders: list[str] = []
     passed = alone = 0
     for source in sources:
-        whole, inputs = _look(source)
+        whole, items = _look(source)
         wild = _first_wild(source) < len(source)
         folders += [canonical(whole)] if whole else []
         alone += not whole and not wild
         count = 0
-        for count, item in enumerate(inputs, 1):  # noqa: B007 - whether there was one
+        for count, item in enumerate(items, 1):  # noqa: B007 - whether there was one
             if input_format or says_kind(item.stat.key):
                 found[canonical(item.url)] = item
             elif whole or wild:
