@@ -12,11 +12,10 @@ import json
 import posixpath
 import tarfile
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from coldpress_runtime.batch.chunks import RAW_BYTES, Chunk, Position, Reject, Rows
-from coldpress_runtime.batch.reading import buffered, read_fully
+from coldpress_runtime.batch.reading import buffered, read_fully, refusing_damage
 from coldpress_runtime.errors import InputError
 from coldpress_runtime.http import Request
 from coldpress_runtime.json_text import describe
@@ -120,17 +119,18 @@ class TarFormat(_Files):
         source = _Forward(stream, start.offset)
         pending = _Pending(start)
         try:
-            for member, archive in _members(source):
-                if member.isdir() or not member.isreg() or not is_record(member.name):
-                    continue
-                if pending.full(member.size, sizes):
-                    yield from pending.take(Position(member.offset, pending.next))
-                reason = _too_long(member.size, sizes) or _outside(member.name) or _sparse(member)
-                file = None if reason else archive.extractfile(member)
-                pending.add(member.name, b"" if file is None else file.read(), reason)
-        except (tarfile.TarError, InputError) as error:
+            with refusing_damage("The archive is damaged"):
+                for member, archive in _members(source):
+                    if not member.isreg() or not is_record(member.name):
+                        continue
+                    if pending.full(member.size, sizes):
+                        yield from pending.take(Position(member.offset, pending.next))
+                    reason = _too_long(member.size, sizes) or _outside(member.name) or _sparse(member)
+                    file = None if reason else archive.extractfile(member)
+                    pending.add(member.name, b"" if file is None else file.read(), reason)
+        except InputError:
             yield from pending.take(Position(source.position, pending.next))
-            raise InputError(f"The archive is damaged at byte {source.position}: {error}") from None
+            raise
         yield from pending.take(Position(source.position, pending.next))
 
 
@@ -142,10 +142,8 @@ class ZipFormat(_Files):
     def chunks(self, stream: Stream, start: Position, sizes: Sizes) -> Iterator[Chunk]:
         """Yield chunks of whole files; raises InputError for what is no archive, or one that grows out of bounds."""
         with buffered(stream) as file:
-            try:
+            with refusing_damage("The file is no zip archive that can be read"):
                 archive = zipfile.ZipFile(file)
-            except (zipfile.BadZipFile, NotImplementedError) as error:
-                raise InputError(f"The file is no zip archive that can be read: {error}") from None
             with archive:
                 members = [
                     member for member in archive.infolist() if not member.is_dir() and is_record(member.filename)
@@ -160,9 +158,10 @@ class ZipFormat(_Files):
                     data = b""
                     if not reason:
                         try:
-                            data = archive.read(member)
-                        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-                            reason = f"The file cannot be read from the archive: {error}."
+                            with refusing_damage("The file cannot be read from the archive"):
+                                data = archive.read(member)
+                        except InputError as error:
+                            reason = str(error)
                     pending.add(member.filename, data, reason)
                 yield from pending.take(Position(pending.next, pending.next))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from contextlib import ExitStack
 from io import BytesIO
 from math import prod
@@ -15,7 +14,7 @@ import numpy as np
 from coldpress_runtime.batch.arrays import document, preprocessed_arrays, rows_of_arrays
 from coldpress_runtime.batch.chunks import Chunk, Position
 from coldpress_runtime.batch.features import record_axes
-from coldpress_runtime.batch.reading import buffered, read_fully
+from coldpress_runtime.batch.reading import buffered, read_fully, refusing_damage
 from coldpress_runtime.errors import InputError
 from coldpress_runtime.json_tensors import shape_text
 from coldpress_runtime.protocol import quoted
@@ -129,11 +128,9 @@ class NpzFormat:
 
     def chunks(self, stream: Stream, start: Position, sizes: Sizes) -> Iterator[Chunk]:
         """Yield chunks of whole records; raises InputError for a file without the arrays that the model takes."""
-        try:
-            with buffered(stream) as file, zipfile.ZipFile(file) as archive, ExitStack() as opened:
-                yield from self._read(archive, opened, start.row, sizes)
-        except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-            raise InputError(f"The file is no .npz archive that can be read: {error}.") from None
+        with refusing_damage("The file is no .npz archive that can be read"), ExitStack() as opened:
+            archive = opened.enter_context(zipfile.ZipFile(opened.enter_context(buffered(stream))))
+            yield from self._read(archive, opened, start.row, sizes)
 
     def rows(self, chunk: Chunk) -> Rows:
         """Return the rows of a chunk; a number that an input cannot hold makes its record a reject."""
@@ -199,12 +196,10 @@ def _rows(first: int, arrays: dict[str, Array], signature: Signature) -> Rows:
 
 
 def _read_header(file: Any, what: str) -> _Header:
-    try:
+    with refusing_damage(f"{what} is no .npy array that can be read"):
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, by_column, dtype = read(file)
-    except ValueError as error:
-        raise InputError(f"{what} is no .npy array that can be read: {error}.") from None
     if dtype.hasobject or dtype.names:
         raise InputError(f"{what} holds {dtype}, expected numbers or text; save plain arrays, one for each input.")
     if not shape:

@@ -20,7 +20,7 @@ from coldpress_runtime.batch.arrays import rows_of_arrays
 from coldpress_runtime.batch.chunks import RAW_BYTES, Chunk, Position, Reject, Rows
 from coldpress_runtime.batch.csv_head import Head, take_columns
 from coldpress_runtime.batch.features import join_rows, record_axes, solve_axes
-from coldpress_runtime.batch.reading import buffered
+from coldpress_runtime.batch.reading import buffered, refusing_damage
 from coldpress_runtime.errors import InputError
 from coldpress_runtime.http import Request
 from coldpress_runtime.json_tensors import shape_text
@@ -72,22 +72,15 @@ class ParquetFormat:
 
     def chunks(self, stream: Stream, start: Position, sizes: Sizes) -> Iterator[Chunk]:
         """Yield chunks of whole rows; raises InputError for a damaged file, or one without the model's columns."""
-        import pyarrow as pa  # noqa: PLC0415 - 30 MB that only this format needs
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415 - 30 MB that only this format needs
 
-        with buffered(stream) as source:
-            try:
-                file = pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-                names = file.schema_arrow.names
-                if not self._signature.preprocess:
-                    taken = {name for one in self._inputs(file.schema_arrow) for name in one.columns}
-                    names = [name for name in names if name in taken]
-                yield from _read(file, names, start.row, sizes)
-            except (pa.ArrowException, OSError) as error:
-                if getattr(error, "errno", None) is not None:  # of whoever reads the bytes
-                    raise
-                why = " ".join(str(error).split())[:200]
-                raise InputError(f"The file is no Parquet that can be read: {why}") from None
+        with refusing_damage("The file is no Parquet that can be read"), buffered(stream) as source:
+            file = pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+            names = file.schema_arrow.names
+            if not self._signature.preprocess:
+                taken = {name for one in self._inputs(file.schema_arrow) for name in one.columns}
+                names = [name for name in names if name in taken]
+            yield from _read(file, names, start.row, sizes)
 
     def rows(self, chunk: Chunk) -> Rows:
         """Return the rows of a chunk; one with null in a column, or a number out of range, is a reject."""
@@ -213,7 +206,7 @@ def _cut(batch: Any, row: int, sizes: Sizes) -> Iterator[Chunk]:
     """Yield the rows of a batch in chunks that are small enough."""
     while batch.num_rows:
         records = min(batch.num_rows, sizes.rows)
-        while records > 1 and batch.slice(0, records).nbytes > 2 * sizes.bytes:
+        while records > 1 and batch.slice(0, records).nbytes > min(2 * sizes.bytes, sizes.record_bytes):
             records //= 2
         part, batch = batch.slice(0, records), batch.slice(records)
         end = Position(row + records, row + records)  # rows are what this format counts

@@ -1,4 +1,4 @@
-"""Reads that are whole: streams may return less than was asked for, and libraries take that for the end."""
+"""Reading with libraries: reads that are whole, which streams' need not be, and one error for all kinds of damage."""
 
 from __future__ import annotations
 
@@ -6,13 +6,35 @@ import io
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from coldpress_runtime.errors import ColdpressError, InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
     from coldpress_runtime.batch.chunks import Stream
 
-__all__ = ["buffered", "read_fully"]
+__all__ = ["buffered", "read_fully", "refusing_damage"]
+
+
+@contextmanager
+def refusing_damage(what: str) -> Iterator[None]:
+    """Make InputError of whatever a library raises over bytes that are not what it expects.
+
+    On damaged files those are errors of every kind. What the store says of itself stays what it is.
+
+    Args:
+        what: what is found, as the beginning of a sentence.
+    """
+    try:
+        yield
+    except (ColdpressError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        why = " ".join(f"{error}".split())[:200] or type(error).__name__
+        raise InputError(f"{what}: {why.rstrip('.')}.") from None
 
 
 @contextmanager

@@ -1,3 +1,4 @@
+import contextlib
 import tarfile
 import zipfile
 from io import BytesIO
@@ -6,12 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coldpress_runtime.batch.chunks import Position, Sizes
 from coldpress_runtime.batch.features import Signature
 from coldpress_runtime.batch.formats import kind_of, open_format
 from coldpress_runtime.batch.options import Options
-from coldpress_runtime.errors import InputError
+from coldpress_runtime.batch.scoring import Scorer
+from coldpress_runtime.errors import BatchError, InputError
 from tests.support.tiny import open_service
 
 
@@ -110,3 +114,42 @@ def test_the_records_of_a_chunk_one_by_one_are_what_they_are_together(tmp_path, 
     assert np.array_equal(found, together.columns["x"])
     for one in singles:
         assert form.record(one, one.first) == form.record(chunk, one.first)
+
+
+@st.composite
+def _damaged(draw):
+    """A small file of some kind, with a few bytes changed, added or cut."""
+    name = draw(st.sampled_from(sorted(_FILES)))
+    data = bytearray(_FILES[name])
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(data)))
+        cut = draw(st.integers(0, 20))
+        data[place : place + cut] = draw(
+            st.binary(max_size=5) | st.sampled_from([b'"', b"[", b"\n", b"NaN", b"9" * 400])
+        )
+    return name, bytes(data)
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("services")
+    models = {"plain": ("fp32", None), "hooked": ("fp32", _HOOKS), "several": ("every_type", None)}
+    return {name: open_service(folder / name, *model) for name, model in models.items()}
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy` or `.npz` file required additional header parsing")
+@given(
+    _damaged(), st.sampled_from(["plain", "hooked", "several"]), st.sampled_from(["jsonl", "csv"]),
+    st.sampled_from([1, 20, 1 << 20]), st.sampled_from([1, 2, 1000]), st.sampled_from([30, 1 << 20]),
+)  # fmt: skip
+def test_whatever_a_file_holds_each_record_is_scored_or_rejected(services, file, service, output, size, rows, longest):
+    name, data = file
+    row = 0
+    with contextlib.suppress(InputError, BatchError):
+        form = open_format(name, data, Signature.of(services[service]), Options(output_format=output))
+        scorer = Scorer(services[service], Options(output_format=output), form)
+        for chunk in form.chunks(BytesIO(data), Position(), Sizes(size, rows, longest)):
+            scored = scorer.score(chunk)
+            assert (chunk.first, chunk.end.row) == (row, row + chunk.records)
+            assert scored.scored + scored.rejected == chunk.records
+            row = chunk.end.row

@@ -138,6 +138,12 @@ def test_chunks_are_small_however_large_rows_are(tmp_path):
     assert rejects[60]["reason"] == "The record is over 500000 bytes long, which is more than is read as one."
 
 
+def test_small_rows_are_never_too_long_together(tmp_path):
+    service = open_service(tmp_path / "bundle", "fp32")
+    rows, _ = _rows(service, {"a": np.arange(50.0), "b": np.arange(50.0)}, Sizes(record_bytes=100))
+    assert len(rows) == 50
+
+
 def test_no_rows(tmp_path):
     service = open_service(tmp_path / "bundle", "fp32")
     assert _rows(service, {"a": pa.array([], pa.float32()), "b": pa.array([], pa.float32())}) == ([], {})
