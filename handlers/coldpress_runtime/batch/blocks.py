@@ -23,6 +23,7 @@ __all__ = ["Blocks", "WholeFile"]
 _BLOCK_BYTES = 4 << 20
 _AHEAD = 3
 _KEPT = 8
+_LARGE = 256 << 10
 
 
 class Blocks:
@@ -46,6 +47,7 @@ class Blocks:
         self._stat = stat
         self._asked = self.position
         self._ahead = ahead
+        self._is_near = getattr(store, "is_near", False)
         self._rest = memoryview(known)
         self._coming: deque[Future[bytes]] = deque()
         self._threads = ThreadPoolExecutor(ahead, thread_name_prefix="coldpress-read")
@@ -53,6 +55,8 @@ class Blocks:
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, none at the end."""
         if not self._rest:
+            if self._is_near and size >= _LARGE:
+                return self._read(size)
             self._rest = memoryview(self._next())
         part, self._rest = self._rest[:size], self._rest[size:]
         return part.tobytes()
@@ -68,7 +72,20 @@ class Blocks:
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
+    def _read(self, size: int) -> bytes:
+        """Read what is at hand: to fetch it ahead would only copy it once more."""
+        stop = min(self.position + size, self._stat.size)
+        if stop <= self.position:
+            return b""
+        began = perf_counter()
+        data = self._store.read(self._stat.key, self.position, stop, self._stat.version)
+        self.position += len(data)
+        self._seconds += perf_counter() - began
+        return data
+
     def _next(self) -> bytes:
+        if self._is_near:
+            return self._read(_BLOCK_BYTES)
         began = perf_counter()
         self._ask()
         if not self._coming:

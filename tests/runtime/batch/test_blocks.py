@@ -21,9 +21,12 @@ def store(tmp_path, monkeypatch):
     return made
 
 
+@pytest.mark.parametrize("near", [False, True])
 @pytest.mark.parametrize("start", [0, 1, 999, 1000, 10_239, 10_240])
 @pytest.mark.parametrize("size", [1, 700, 5000])
-def test_blocks_are_the_object_from_there_on(store, start, size):
+def test_blocks_are_the_object_from_there_on(store, start, size, near, monkeypatch):
+    monkeypatch.setattr(blocks, "_LARGE", 5000)
+    store.is_near = near
     with Blocks(store, store.stat("x"), start) as stream:
         assert b"".join(iter(lambda: stream.read(size), b"")) == CONTENT[start:]
         assert stream.position == len(CONTENT)
@@ -45,6 +48,8 @@ def test_blocks_are_fetched_before_they_are_asked_for(store):
     arrived = threading.Event()
 
     class Watched(LocalStore):
+        is_near = False
+
         def read(self, key, start, stop, version):
             if start == 2000:
                 arrived.set()
@@ -59,6 +64,8 @@ def test_no_more_is_fetched_than_is_held(store):
     fetched = []
 
     class Watched(LocalStore):
+        is_near = False
+
         def read(self, key, start, stop, version):
             fetched.append(start)
             return super().read(key, start, stop, version)
@@ -90,6 +97,8 @@ def test_blocks_used_last_are_kept(store):
     fetched = []
 
     class Watched(LocalStore):
+        is_near = False
+
         def read(self, key, start, stop, version):
             fetched.append(start)
             return super().read(key, start, stop, version)

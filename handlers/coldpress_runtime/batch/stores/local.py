@@ -44,7 +44,12 @@ class LocalStore:
 
     Keys are paths with ``/``. No key leads out of the folder, neither by ``..`` nor by a symbolic link. Hidden files
     can be read and written; ``list`` passes over them.
+
+    Attributes:
+        is_near: that nothing is won by reading ahead: the system does.
     """
+
+    is_near = True
 
     def __init__(self, folder: str, part_bytes: int = _PART_BYTES) -> None:
         self._folder = os.path.realpath(folder)
