@@ -131,7 +131,7 @@ class Killed(BaseException):
 
 
 class Saboteur:
-    """A store in which something happens at the n-th call of those that change it, before the call or after it.
+    """A store in which something happens at its n-th call, before the call or after it.
 
     Args:
         store: the store itself.
@@ -152,8 +152,6 @@ class Saboteur:
         def watched(*arguments: Any, **named: Any) -> Any:
             if self._dead:
                 raise Killed
-            if name not in {"put", "delete", "begin", "add", "finish", "abandon"}:
-                return method(*arguments, **named)
             due = len(self.calls) == self._call
             self.calls.append(name)
             if due and not self._after:

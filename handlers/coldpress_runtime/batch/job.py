@@ -191,16 +191,11 @@ class _Run:
 
     def all(self) -> Outcome:
         """Score what is left and finish, or stop in time."""
-        self._refuse_taken_names()
+        self._refuse_taken_name()
         started_over = False
         while True:
             try:
-                if not self.state.complete:
-                    self._score()
-                if self.stopped:
-                    self._save(release=True)
-                    return Outcome("unfinished", {}, "Time is up; run the job again to go on.")
-                return self._finish()
+                return self._go_on()
             except ConflictError:
                 if started_over or self.job.layout.store.stat(self.job.layout.scores) is not None:
                     raise
@@ -211,11 +206,21 @@ class _Run:
                 self.state = self.checkpoint.fresh()
                 self.state.runs = runs
                 self._save()
+
+    def _go_on(self) -> Outcome:
+        if not self.state.complete:
+            try:
+                self._score()
             except ChangedError as change:
                 return self._forget(change)
+        if self.stopped:
+            self._save(release=True)
+            return Outcome("unfinished", {}, "Time is up; run the job again to go on.")
+        return self._finish()
 
     def _score(self) -> None:
         state, job = self.state, self.job
+        self.stopped, self.damage = False, ""
         try:
             with Blocks(job.store, job.input, ahead=1) as head:
                 start = head.peek()
@@ -339,13 +344,13 @@ class _Run:
         self.checkpoint.delete()
         return Outcome("gone", {}, str(change))
 
-    def _refuse_taken_names(self) -> None:
-        """Look before any work is done whether its results will have a place."""
-        layout = self.job.layout
-        for name in (layout.scores, layout.rejects) if self.state.runs == 1 else ():
-            if layout.store.stat(name) is not None:
-                self.checkpoint.delete()
-                raise ConflictError(f"{name} exists already; delete it, or choose another name for the scores.")
+    def _refuse_taken_name(self) -> None:
+        """Look before any work is done whether its result will have a place."""
+        name = self.job.layout.scores
+        if self.state.runs == 1 and self.job.layout.store.stat(name) is not None:
+            self._save()  # or the job is somebody else's, and so are the scores
+            self.checkpoint.delete()
+            raise ConflictError(f"{name} exists already; delete it, or choose another name for the scores.")
 
 
 class _Beginning:

@@ -72,7 +72,7 @@ def calls_of_a_job(store):
 
 def test_a_process_may_die_at_every_call_of_its_store(store):
     calls = calls_of_a_job(store)
-    assert {"put", "begin", "add", "finish", "abandon", "delete"} >= set(calls) >= {"put", "begin", "add", "finish"}
+    assert set(calls) == {"stat", "read", "put", "begin", "add", "finish", "delete"}
     for call, after in itertools.product(range(len(calls)), (False, True)):
         with pytest.raises(Killed):
             run(job(Saboteur(store, call, after=after)))
@@ -82,7 +82,7 @@ def test_a_process_may_die_at_every_call_of_its_store(store):
 
 
 def test_every_process_may_die_after_a_few_calls_of_its_store(store):
-    for lives in (3, 4, 5, 7):
+    for lives in (12, 14, 17, 25):
         for _ in range(1000):
             try:
                 run(job(Saboteur(store, lives, after=True)))
@@ -104,7 +104,7 @@ def test_another_process_may_come_between_any_two_calls(store, other):
             run(job(store), deadline=in_little_time())
         else:
             with contextlib.suppress(Killed):
-                run(job(Saboteur(store, 4, after=True)))
+                run(job(Saboteur(store, 9, after=True)))
 
     for call, after in itertools.product(range(len(calls_of_a_job(store))), (False, True)):
         with contextlib.suppress(ConflictError):
@@ -114,7 +114,7 @@ def test_another_process_may_come_between_any_two_calls(store, other):
         clear(store)
 
 
-@given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.sampled_from(FATES)), max_size=6))
+@given(st.lists(st.tuples(st.integers(0, 45), st.booleans(), st.sampled_from(FATES)), max_size=6))
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_processes_may_come_and_go_as_they_please(store, plan):
     haunt(job(store), plan)
@@ -133,9 +133,10 @@ def test_a_process_goes_on_where_the_last_one_ran_out_of_time(store):
 
 
 def test_a_process_without_time_still_makes_progress(store):
+    store.put("in/numbers.txt", numbers(20, bad_every=10))
     while run(job(store), deadline=lambda: 0.0).status == "unfinished":
         pass
-    accounted(job(store), CONTENT)
+    assert accounted(job(store), numbers(20, bad_every=10))["runs"] == 21  # the last finds that no row is left
 
 
 def test_what_is_alive_is_left_alone(store):
@@ -183,7 +184,7 @@ def test_an_error_lets_the_next_process_go_on_at_once(store):
 
 def test_an_upload_that_the_store_cleared_away_is_begun_again(store):
     with pytest.raises(Killed):
-        run(job(Saboteur(store, 6, after=True)))
+        run(job(Saboteur(store, 12, after=True)))
     store.abandon({"key": job(store).layout.scores})
     run(job(store))
     accounted(job(store), CONTENT)
@@ -192,7 +193,7 @@ def test_an_upload_that_the_store_cleared_away_is_begun_again(store):
 @pytest.mark.parametrize("what", ["cut", "garbage", "of another format", "of another job"])
 def test_a_checkpoint_that_says_nothing_is_none(store, what):
     with pytest.raises(Killed):
-        run(job(Saboteur(store, 6, after=True)))
+        run(job(Saboteur(store, 12, after=True)))
     key = job(store).layout.checkpoint
     stat = store.stat(key)
     content = store.read(key, 0, stat.size, stat.version)

@@ -21,7 +21,7 @@ from tests.support.local_aws import ROOT
 __all__ = ["Survived", "content", "survive"]
 
 _CONFLICT = 3  # the worker's exit status
-_LIVES = 12  # a process is killed or stopped at one of its first so many writes
+_LIVES = 30  # a process is killed or stopped at one of its first so many calls of the store
 _PATIENCE_S = 0.3  # or so long after it began to score
 _LONGEST_S = 120
 _STOPPED_OR_ENDED = os.WSTOPPED | os.WEXITED | os.WNOWAIT

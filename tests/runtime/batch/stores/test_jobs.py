@@ -25,7 +25,7 @@ def store(request, tmp_path):
     return made
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.booleans(), st.sampled_from(FATES)), min_size=2, max_size=4))
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.sampled_from(FATES)), min_size=2, max_size=4))
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_processes_may_come_and_go_as_they_please(store, plan):
     haunt(job(store), plan)
