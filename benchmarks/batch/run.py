@@ -16,7 +16,7 @@ from benchmarks.batch import data
 from benchmarks.batch.hooks.opennsfw import preprocess
 from benchmarks.batch.measure import Usage, measured
 from benchmarks.run import machine
-from coldpress.config import BatchConfig, Config, FunctionConfig, ModelConfig
+from coldpress.config import Config, FunctionConfig, ModelConfig
 from coldpress.console import progress
 from coldpress.pack import execute
 from coldpress.plan import make_plan
@@ -71,7 +71,6 @@ def _pack(model: Path, out: Path, hooks: Path | None = None) -> Path:
     config = Config(
         model=ModelConfig(source=model, name=out.name),
         function=FunctionConfig(hooks=hooks, requirements=requirements, python=python),
-        batch=BatchConfig(),
     )
     execute(make_plan(config, "aws", out))
     return out
@@ -140,7 +139,7 @@ def _pictures(model: Path, count: int, scratch: Path, rounds: int) -> dict[str, 
             for workers in (1, 2):
                 bare[workers].append(_bare(model, ready, workers))
                 usage = _score(archive, out, build, "--workers", workers)
-                ours[workers].append(count / usage.printed["seconds"]["total"])
+                ours[workers].append(count / usage.printed["seconds"])
     return {
         "count": count,
         "workers": {
