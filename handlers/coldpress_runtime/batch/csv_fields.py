@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from coldpress_runtime.batch.lines import quoted
+from coldpress_runtime.batch.lines import blank_records, quoted
 
 if TYPE_CHECKING:
     from typing import Any
@@ -68,8 +68,11 @@ def find_fields(data: bytes, delimiter: str, width: int) -> Fields | None:
     np.add(ends[:-1], 1, out=starts[1:])
     lines = int(np.count_nonzero(newline))
     others: list[tuple[int, int, int, int]] = []
-    # With more than one column, blank lines would shift the newlines: what follows sorts them out.
-    if width > 1 and len(ends) == lines * width and newline.take(ends[width - 1 :: width]).all():
+    regular = len(ends) == lines * width and newline.take(ends[width - 1 :: width]).all()
+    # With several columns, blank lines would shift the newlines; unless blanks are what stands between the columns.
+    if regular and (width == 1 or delimiter.isspace()):
+        regular = not blank_records(data, starts[::width], ends[width - 1 :: width])
+    if regular:
         places: Array = np.arange(lines)
     else:
         places, keep, others = _sort_out(data, newline.take(ends), starts, ends, width)
@@ -98,8 +101,7 @@ def _sort_out(
     begins, finishes = starts[stops - counts + 1], ends[stops]
     good = counts == width
     blank = np.zeros(len(counts), bool)
-    for line in np.flatnonzero(counts == 1).tolist():
-        blank[line] = not data[begins[line] : finishes[line]].strip()
+    blank[blank_records(data, begins, finishes)] = True
     good &= ~blank
     number = np.cumsum(~blank) - 1
     others = [

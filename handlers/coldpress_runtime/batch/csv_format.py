@@ -164,7 +164,7 @@ class CsvFormat:
         good = np.ones(len(fields.places), bool)
         good[list(reasons)] = False
         rejects = [
-            Reject(first + place, self._wrong_width(count), data[start:end][:RAW_BYTES])
+            Reject(first + place, self._wrong_width(count), data[start:end].rstrip(b"\r\n")[:RAW_BYTES])
             for place, count, start, end in fields.others
         ]
         for row, reason in reasons.items():

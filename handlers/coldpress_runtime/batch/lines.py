@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["BOM", "Splitter", "csv_ends", "line_ends", "quoted", "split_lines"]
+__all__ = ["BOM", "Splitter", "blank_records", "csv_ends", "line_ends", "quoted", "split_lines"]
 
 BOM = b"\xef\xbb\xbf"
 _NEWLINE, _RETURN, _QUOTE, _SPACE = b'\n\r" '
@@ -58,6 +58,13 @@ def csv_ends(data: bytes, delimiter: str) -> Array:
     if inside is None:
         return _ends_one_by_one(data, delimiter)
     return np.flatnonzero((text == _NEWLINE) & ~inside) + 1
+
+
+def blank_records(data: bytes, starts: Array, ends: Array) -> list[int]:
+    """Return which records, given where they start and end, are blank lines: those do not count."""
+    first = np.frombuffer(data, np.uint8).take(starts, mode="clip")
+    suspects = np.flatnonzero(first <= _SPACE).tolist()
+    return [place for place in suspects if not data[starts[place] : ends[place]].strip()]
 
 
 def quoted(text: Array, delimiter: str) -> Array | None:
@@ -184,10 +191,7 @@ class Splitter:
 
     def _cut(self, data: bytes, ends: Array, most: int) -> Chunk | None:
         """Give out at most ``most`` records; None when there are only blank lines, which are passed."""
-        starts = np.concatenate(([0], ends[:-1]))
-        text = np.frombuffer(data, np.uint8)
-        suspects = np.flatnonzero(text.take(starts) <= _SPACE).tolist()
-        blank = [place for place in suspects if data[starts[place] : ends[place]].isspace()]
+        blank = blank_records(data, np.concatenate(([0], ends[:-1])), ends)
         records = len(ends) - len(blank)
         if records > most:
             records = most

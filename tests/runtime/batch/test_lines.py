@@ -101,9 +101,11 @@ def test_chunks_hold_the_records_that_there_are(kind, data, size, rows):
 @given(data=_TEXTS, size=st.integers(1, 50))
 def test_reading_goes_on_at_the_end_of_any_chunk(kind, data, size):
     sizes = Sizes(size)
-    chunks = _split(data, sizes, _FIND[kind])
-    for place, chunk in enumerate(chunks):
-        assert _split(data, sizes, _FIND[kind], chunk.end) == chunks[place + 1 :]
+    expected = _records(data, kind)
+    for chunk in _split(data, sizes, _FIND[kind]):
+        rest = _split(data, sizes, _FIND[kind], chunk.end)
+        assert [record for later in rest for record in _records(later.data, kind)] == expected[chunk.end.row :]
+        assert [later.first for later in rest[:1]] == [chunk.end.row][: len(rest)]
 
 
 def test_sizes_may_change_between_chunks():
