@@ -1,19 +1,23 @@
-"""What the Functions host does around a blob trigger whose source is Event Grid, for one function and one store.
+"""What the Functions host does around a blob trigger whose source is Event Grid, and around a queue of its events.
 
 From Microsoft's documentation of the Event Grid schema for Blob Storage, and of the blob trigger's paths and metadata:
 the event's subject names the blob, the trigger's path picks ``{name}`` out of it, the blob is read, the function is
 run, and what it gave its output bindings is written where their paths say.
 """
 
+import json
 import re
 import uuid
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from coldpress.emulate.azure import AzureFunction
+from coldpress.errors import EmulateError
 from tests.support.local_azure.azurite import Azurite
 
-__all__ = ["blob_created", "deliver"]
+__all__ = ["Queue", "blob_created", "deliver"]
 
 
 def blob_created(store: Azurite, container: str, name: str) -> dict[str, Any]:
@@ -68,3 +72,42 @@ def deliver(store: Azurite, app: AzureFunction, event: dict[str, Any], function:
         store.put(into, key, document, "application/octet-stream")
         written.append(key)
     return written
+
+
+class Queue:
+    """The queue of a function, and the one of messages that have failed too often.
+
+    Attributes:
+        messages: those that wait: their bytes, and how often they have been taken.
+        poison: those that failed too often.
+        errors: why a message was not taken.
+    """
+
+    def __init__(self, most: int = 5) -> None:
+        self.messages: deque[tuple[bytes, int]] = deque()
+        self.poison: list[bytes] = []
+        self.errors: list[str] = []
+        self._most = most
+
+    def put(self, message: Mapping[str, Any]) -> None:
+        """Let Event Grid put an event there."""
+        self.messages.append((json.dumps(message).encode(), 0))
+
+    def run(self, app: AzureFunction, function: str = "score_upload") -> bool:
+        """Hand the next message to the app as its host would; return whether the function took it."""
+        bindings = {binding["name"]: binding for binding in app.functions()[function]}
+        (trigger,) = (binding for binding in bindings.values() if binding["type"] == "queueTrigger")
+        message, taken = self.messages.popleft()
+        try:
+            outputs = app.trigger(function, message, {"DequeueCount": str(taken + 1)})
+        except EmulateError as error:
+            self.errors.append(str(error))
+            if taken + 1 < self._most:
+                self.messages.append((message, taken + 1))
+            else:
+                self.poison.append(message)
+            return False
+        for name, document in outputs.items():
+            assert (bindings[name]["type"], bindings[name]["queueName"]) == ("queue", trigger["queueName"])
+            self.messages.append((document, 0))
+        return True
