@@ -38,7 +38,8 @@ __all__ = ["command", "serve"]
 
 def command(root: str, options: Options) -> list[str]:
     """Return what an interpreter is to be given so that it serves the function in a folder."""
-    return ["-m", "coldpress_runtime.batch.worker", root, orjson.dumps(options._asdict()).decode()]
+    # -P: what lies in the working folder may be called like a module.
+    return ["-P", "-m", "coldpress_runtime.batch.worker", root, orjson.dumps(options._asdict()).decode()]
 
 
 def serve(root: str, options: Options) -> None:

@@ -137,6 +137,13 @@ def test_a_header_is_written_though_the_first_record_ends_the_process(deadly):
     assert b"".join(part.output for part in found).splitlines() == [b"row,y.0,y.1", b"1,1.0,1.0"]
 
 
+def test_a_file_of_the_working_folder_is_no_module(plain, tmp_path, monkeypatch):
+    (tmp_path / "queue.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    with pool(plain) as workers:
+        assert len(outputs(scored(workers, lines([[1, 2]]), 1))) == 1
+
+
 def test_how_a_process_ended_is_told(deadly):
     with pool(deadly) as workers:
         (reject,) = rejects(scored(workers, lines(["leave"]), 1))
