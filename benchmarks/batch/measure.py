@@ -1,4 +1,4 @@
-"""One process and those that it starts: how long it took, and what they held of memory at their peaks."""
+"""One process and those that it starts: how long it took, and what they held of memory together at the peak."""
 
 import json
 import subprocess
@@ -20,7 +20,8 @@ class Usage:
 
     Attributes:
         seconds: from its start to its end.
-        peak_mb: the sum of all its processes' largest resident memory (VmHWM), in MB (10^6 bytes).
+        peak_mb: what all its processes held together at one moment at most, in MB (10^6 bytes); what they share counts
+            once (the proportional set size of Linux).
         printed: the JSON object that it printed.
     """
 
@@ -31,7 +32,7 @@ class Usage:
 
 def measured(command: Sequence[object], environment: Mapping[str, str] | None = None) -> Usage:
     """Run ``command`` to its end; raises CalledProcessError when it fails."""
-    peaks: dict[int, float] = {}
+    peak = 0.0
     start = time.perf_counter()
     process = subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -39,9 +40,9 @@ def measured(command: Sequence[object], environment: Mapping[str, str] | None = 
     done = threading.Event()
 
     def watch() -> None:
+        nonlocal peak
         while not done.wait(_POLL_S):
-            for pid in _family(process.pid):
-                peaks[pid] = max(peaks.get(pid, 0), _peak(pid))
+            peak = max(peak, sum(map(_held, _family(process.pid))))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -51,7 +52,7 @@ def measured(command: Sequence[object], environment: Mapping[str, str] | None = 
     watcher.join()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args, out, err)
-    return Usage(seconds, sum(peaks.values()), json.loads(out))
+    return Usage(seconds, peak, json.loads(out))
 
 
 def _family(pid: int) -> list[int]:
@@ -67,9 +68,9 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _peak(pid: int) -> float:
+def _held(pid: int) -> float:
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0.0
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), 0.0)
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("Pss:")), 0.0)
