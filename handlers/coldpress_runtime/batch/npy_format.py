@@ -44,8 +44,8 @@ class _Header(NamedTuple):
         return prod(self.shape[1:]) * self.dtype.itemsize
 
     def array(self, data: bytes, records: int) -> Array:
-        values = np.frombuffer(data, self.dtype) if data else np.empty(0, self.dtype)
-        return values.reshape(records, *self.shape[1:])
+        shape = (records, *self.shape[1:])
+        return np.frombuffer(data, self.dtype).reshape(shape) if data else np.zeros(shape, self.dtype)
 
 
 class NpyFormat:

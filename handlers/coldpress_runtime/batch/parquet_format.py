@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ParquetFormat"]
 
-_BUFFER_BYTES = 1 << 20  # of a column that are read at a time, so that a row group is never in memory as a whole
+_WHOLE_BYTES = 32 << 20  # of a row group that is read as a whole: a column in one request to the store
+_BUFFER_BYTES = 1 << 20  # of a column of a larger one that are read at a time
 
 
 class _Input(NamedTuple):
@@ -75,11 +76,13 @@ class ParquetFormat:
         import pyarrow.parquet as pq  # noqa: PLC0415 - 30 MB that only this format needs
 
         with refusing_damage("The file is no Parquet that can be read"), buffered(stream) as source:
-            file = pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+            file = pq.ParquetFile(source, pre_buffer=False)
             names = file.schema_arrow.names
             if not self._signature.preprocess:
                 taken = {name for one in self._inputs(file.schema_arrow) for name in one.columns}
                 names = [name for name in names if name in taken]
+            if _largest_group(file.metadata) > _WHOLE_BYTES:
+                file = pq.ParquetFile(source, metadata=file.metadata, buffer_size=_BUFFER_BYTES, pre_buffer=False)
             yield from _read(file, names, start.row, sizes)
 
     def rows(self, chunk: Chunk) -> Rows:
@@ -179,6 +182,14 @@ def _named(info: ValueInfo, names: tuple[str, ...], lists: set[str]) -> _Input:
             return _Input(info, columns, lists=False)
     raise InputError(
         f"The file lacks the column {describe(info.name)}, which the model takes; it has {', '.join(map(repr, names))}."
+    )
+
+
+def _largest_group(metadata: Any) -> int:
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    return max(
+        (sum(group.column(place).total_compressed_size for place in range(group.num_columns)) for group in groups),
+        default=0,
     )
 
 

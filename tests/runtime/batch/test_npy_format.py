@@ -120,6 +120,13 @@ def test_what_is_no_npy_file(tmp_path, data):
         _rows(service, "x.npy", data)
 
 
+def test_texts_that_are_all_empty(tmp_path):
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<U0", "fortran_order": False, "shape": (3, 2)})
+    service = open_service(tmp_path / "bundle", "bytes")
+    assert [row["y"] for row in _rows(service, "x.npy", header.getvalue())[0]] == [["", ""]] * 3
+
+
 def test_an_array_needs_a_model_of_one_input(tmp_path):
     service = open_service(tmp_path / "bundle", "two_inputs")
     with pytest.raises(InputError, match=r"use \.npz with an array for each"):

@@ -125,6 +125,24 @@ def test_chunks_go_through_row_groups_and_a_job_goes_on_anywhere(tmp_path):
         assert numbers_left == list(range(chunk.end.row, 1000))
 
 
+def test_large_row_groups_are_read_in_parts(tmp_path):
+    service = open_service(tmp_path / "bundle", "fp64")
+    numbers = np.random.default_rng(0).random((2, 3_000_000))
+    data = _parquet({"a": numbers[0], "b": numbers[1]}, row_group_size=3_000_000, use_dictionary=False)
+    longest = 0
+
+    class Watched(BytesIO):
+        def read(self, size=-1, /):
+            nonlocal longest
+            longest = max(longest, size)
+            return super().read(size)
+
+    form = open_format("x.parquet", data, Signature.of(service), Options())
+    rows = (form.rows(chunk) for chunk in form.chunks(Watched(data), Position(2_950_000, 2_950_000), Sizes()))
+    assert np.array_equal(np.concatenate([part.columns["x"] for part in rows]), numbers[:, 2_950_000:].T)
+    assert longest < 2 << 20
+
+
 def test_chunks_are_small_however_large_rows_are(tmp_path):
     service = open_service(tmp_path / "bundle", "scalar", "def preprocess(request):\n    return {'x': 1}\n")
     texts = ["a" * 100] * 50 + ["b" * 100_000] * 10 + ["c" * 1_000_000] + ["d"]
