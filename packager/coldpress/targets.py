@@ -133,7 +133,7 @@ TARGETS: Mapping[str, Target] = {
             "AWS Lambda",
             ("app.py",),
             "LambdaFunction",
-            ("aws_lambda", "aws_events", "emf", "s3", "s3_events", "sqs", "step_functions"),
+            ("aws_lambda", "aws_events", "emf", "s3", "s3_events", "sqs", "step_functions", "tasks"),
             "sam deploy --guided",
             keeps=("samconfig.toml",),  # `sam deploy --guided` keeps its answers there
             batch="batch.py",

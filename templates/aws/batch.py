@@ -1,6 +1,8 @@
-"""Lambda's entry point for uploads (``Handler: batch.handler``): takes the messages of a queue."""
+"""Lambda's entry point for uploads (``Handler: batch.handler``): a queue's messages, and a state machine's steps."""
 
 from coldpress_runtime.batch.runner import Runner
 from coldpress_runtime.batch.sqs import make_handler
+from coldpress_runtime.batch.step_functions import make_task
 
-handler = make_handler(Runner.open())
+_runner = Runner.open()
+handler = make_handler(_runner, make_task(_runner))

@@ -7,7 +7,9 @@ test plays the part of Lambda that polls the queue, and so may deliver twice, ou
 import json
 import shutil
 import threading
+import uuid
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,7 +20,8 @@ from coldpress.emulate.http import HttpRequest
 from coldpress.render.aws import AwsValues, render_aws
 from coldpress.render.template import write_files
 from tests.support.local_aws import LocalAws
-from tests.support.local_aws.poller import Poller, clients
+from tests.support.local_aws.functions import Functions
+from tests.support.local_aws.poller import Deployed, Poller, clients
 from tests.support.packing import coldpress, shared
 
 pytestmark = [pytest.mark.cloud, pytest.mark.xdist_group("local-aws-batch")]
@@ -28,8 +31,14 @@ ROWS = 300
 
 
 @pytest.fixture(scope="module")
-def aws():
-    with LocalAws() as running:
+def functions():
+    with Functions() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def aws(functions):
+    with LocalAws(LOCAL_AWS_FUNCTIONS=functions.address) as running:
         yield running
 
 
@@ -56,15 +65,21 @@ class Stack:
     """A deployed stack: its bucket, and the function that scores what is put there."""
 
     def __init__(self, aws, name, folder, scratch):
-        aws.sam("deploy", "--stack-name", name, "--no-confirm-changeset", folder=folder)
-        self.aws, self.scratch = aws, scratch
-        self.bucket = aws.outputs(name)["UploadsBucketName"]
+        settings = folder / "samconfig.toml"
+        settings.write_text(settings.read_text().replace('stack_name = "coldpress-digits"', f'stack_name = "{name}"'))
+        aws.sam("deploy", "--no-confirm-changeset", folder=folder)
+        self.aws, self.scratch, self.folder = aws, scratch, folder
+        self.outputs = aws.outputs(name)
+        self.bucket = self.outputs["UploadsBucketName"]
         self.s3, lambdas = clients(aws, "s3", "lambda")
         names = [found["FunctionName"] for found in lambdas.list_functions()["Functions"]]
         (self.function,) = [found for found in names if found.startswith(f"{name}-BatchFunction-")]
 
+    def deployed(self, **options):
+        return Deployed(self.aws, self.function, self.scratch, **options)
+
     def poller(self, **options):
-        return Poller(self.aws, self.function, self.scratch, **options)
+        return Poller(self.aws, self.function, self.deployed(**options))
 
     def put(self, key, body):
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
@@ -294,6 +309,136 @@ def test_what_lies_elsewhere_is_passed_over(stack, poller, pixels, key):
     poller.drain()
     assert stack.keys("") == before
     assert poller.dead() == []
+
+
+class Machine:
+    """The state machine of a stack, whose functions run here."""
+
+    def __init__(self, stack, functions, **options):
+        self.stack = stack
+        self.functions = functions
+        self.events = []
+        deployed = stack.deployed(**options)
+        functions.starts[stack.function] = deployed.start
+        functions.before = self.events.append
+        (self.states,) = clients(stack.aws, "stepfunctions")
+
+    def run(self, **asked):
+        """Start an execution and wait for its end; return its status, and its output or the run's manifest."""
+        arn = self.stack.outputs["ScoringArn"]
+        started = self.states.start_execution(stateMachineArn=arn, name=uuid.uuid4().hex, input=json.dumps(asked))
+        execution = started["executionArn"]
+        while (told := self.states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+            pass
+        self.folder = f"scores/.runs/{execution.rpartition(':')[2]}/"
+        keys = self.stack.keys(f"{self.folder}manifest.json")
+        return told["status"], json.loads(self.stack.get(keys[0])) if keys else told
+
+
+@pytest.fixture
+def machine(stack, functions):
+    yield Machine(stack, functions)
+    functions.before = lambda _event: None
+
+
+def test_a_state_machine_scores_what_lies_below_a_prefix(stack, machine, pixels, expected):
+    for number in range(3):
+        stack.put(f"uploads/many/{number} ü.jsonl", lines(pixels[: 50 + number]))
+    stack.put("uploads/many/bad.jsonl", b"no json\n")
+    status, manifest = machine.run(source=f"s3://{stack.bucket}/uploads/many/")
+    assert status == "FAILED"
+    assert manifest["objects"] == {"done": 3, "already-done": 0, "failed": 1, "gone": 0}
+    assert [failed["key"] for failed in manifest["failed"]] == ["uploads/many/bad.jsonl"]
+    assert manifest["rows"] == {"read": 154, "scored": 153, "rejected": 1}
+    for number in range(3):
+        assert is_right(stack.scores(f"many/{number} ü.jsonl")[1], expected[: 50 + number])
+    stack.s3.delete_object(Bucket=stack.bucket, Key="uploads/many/bad.jsonl")
+    status, manifest = machine.run(source=f"s3://{stack.bucket}/uploads/many/")
+    assert (status, manifest["status"]) == ("SUCCEEDED", "done")
+    assert manifest["objects"]["already-done"] == 3
+
+
+def table(pixels, quote=""):
+    """The rows as CSV with a header."""
+    names = ",".join(f"p{place}" for place in range(pixels.shape[1]))
+    rows = [",".join(f"{quote}{value:g}{quote}" for value in row) for row in pixels]
+    return "\n".join([names, *rows, ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "ranges"),
+    # A file with quotes is read through, and cut where that comes to the end of a chunk: here there is one.
+    [(lines, 3), (table, 3), (partial(table, quote='"'), 1)],
+    ids=["jsonl", "csv", "quoted"],
+)
+def test_a_state_machine_scores_one_large_object_in_ranges(stack, machine, pixels, expected, content, ranges):
+    name = f"large-{uuid.uuid4().hex[:8]}"
+    stack.put(f"uploads/{name}", content(pixels))
+    status, manifest = machine.run(source=f"s3://{stack.bucket}/uploads/{name}", range_bytes=16384)
+    assert (status, manifest["objects"]["done"]) == ("SUCCEEDED", 1)
+    assert manifest["rows"] == {"read": ROWS, "scored": ROWS, "rejected": 0}
+    kinds = [item["kind"] for event in machine.events if event["step"] == "work" for item in event["batch"]["Items"]]
+    assert kinds.count("range") >= ranges
+    assert kinds.count("gather") == 1
+    assert is_right(stack.scores(name)[1], expected)
+    # Nothing is left but what an upload would leave.
+    assert sorted(stack.results(name)[1]) == ["manifest.json", "scores.jsonl"]
+
+
+def test_a_state_machine_scores_what_a_manifest_lists(stack, machine, pixels, expected):
+    for name in ("listed/1.jsonl", "listed/2 ü.jsonl", "listed/not.jsonl"):
+        stack.put(f"uploads/{name}", lines(pixels[:20]))
+    listed = ["uploads/listed/1.jsonl", {"key": "uploads/listed/2 ü.jsonl"}, "uploads/listed/missing.jsonl"]
+    stack.put("uploads/list.of/keys", "\n".join(map(json.dumps, listed)).encode())
+    status, manifest = machine.run(manifest=f"s3://{stack.bucket}/uploads/list.of/keys")
+    assert (status, manifest["objects"]) == ("FAILED", {"done": 2, "already-done": 0, "failed": 0, "gone": 1})
+    assert is_right(stack.scores("listed/2 ü.jsonl")[1], expected[:20])
+    assert stack.keys("scores/listed/not.jsonl") == []
+
+
+def test_a_state_machine_goes_on_where_time_ran_out_or_a_function_failed(stack, functions, pixels, expected):
+    # Of 23 seconds, 20 are kept in reserve: ranges are scored in turns.
+    machine = Machine(stack, functions, timeout_s=23)
+    failed = []
+
+    def fail_once(event):
+        machine.events.append(event)
+        if event["step"] == "work" and event["batch"]["Items"][0]["kind"] == "range" and not failed:
+            failed.append(event)
+            raise RuntimeError("the function broke off")
+
+    functions.before = fail_once
+    try:
+        stack.put("uploads/turns.jsonl", lines(pixels))
+        status, _ = machine.run(source=f"s3://{stack.bucket}/uploads/turns.jsonl", range_bytes=32768)
+    finally:
+        functions.before = lambda _event: None
+    assert failed
+    assert status == "SUCCEEDED"
+    assert is_right(stack.scores("turns.jsonl")[1], expected)
+
+
+def test_a_state_machine_that_finds_nothing_says_so(stack, machine):
+    status, told = machine.run(source=f"s3://{stack.bucket}/uploads/nothing/")
+    assert (status, told["error"]) == ("FAILED", "InputError")
+    assert "There is nothing to score at s3://" in told["cause"]
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_command_line_has_the_state_machine_score(stack, monkeypatch, pixels, expected):
+    for name, value in stack.aws.environment().items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    stack.put("uploads/typed/rows.jsonl", lines(pixels))
+    bucket = f"s3://{stack.bucket}"
+    words = ("score", "--engine", "step-functions", "--bundle", stack.folder, "--json")
+    run = coldpress(*words, f"{bucket}/uploads/typed/", f"{bucket}/scores/")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["rows"] == {"read": ROWS, "scored": ROWS, "rejected": 0}
+    assert is_right(stack.scores("typed/rows.jsonl")[1], expected)
+    elsewhere = coldpress(*words, f"{bucket}/uploads/typed/", f"{bucket}/elsewhere/")
+    assert elsewhere.returncode == 1
+    assert f"is not where the stack scoring writes; give {bucket}/scores/" in elsewhere.stderr
 
 
 def test_eventbridge_tells_of_uploads_as_well(aws, bundle, tmp_path, pixels, expected):

@@ -55,9 +55,19 @@ _FIRST_WAIT_S = 60
 _LONGEST_WAIT_S = 3600
 
 
-def make_handler(runner: Runner) -> Callable[[Any, Any], Any]:
-    """Return the handler of the function that ``runner`` scores with."""
-    return _Uploads(runner).handle
+def make_handler(runner: Runner, other: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return Lambda's handler.
+
+    Args:
+        runner: what scores.
+        other: takes events that come from no queue.
+    """
+    uploads = _Uploads(runner)
+
+    def handler(event: Any, context: LambdaContext) -> Any:
+        return uploads.handle(event, context) if "Records" in event else other(event, context)
+
+    return handler
 
 
 class _Uploads:

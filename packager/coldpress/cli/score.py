@@ -35,7 +35,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--workers", type=int, metavar="N", help="processes that score (one a core)")
     parser.add_argument("--max-rejects", type=float, metavar="X",
                         help="the share of rejected rows above which nothing is published (0.1)")  # fmt: skip
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where it is done (local)")
+    parser.add_argument("--engine", choices=("local", "ray", "step-functions"), default="local",
+                        help="where it is done (local)")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace what is at DST, whoever wrote it")
     parser.add_argument("--dry-run", action="store_true", help="say how much there is, how long it takes here, and "
                         "what it costs at the bundle's provider")  # fmt: skip
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if workers < 1:
         raise ConfigError(f"--workers is {args.workers}; expected 1 or more; leave it out for one a core.")
     *sources, destination = args.places
+    if args.engine == "step-functions":
+        return _score_in_aws(args, sources, destination)
     with prepared(args.bundle) as function:
         found = find_inputs(sources, args.format or "")
         options = _options(args, function, destination)
@@ -71,6 +74,34 @@ def run(args: argparse.Namespace) -> int:
     if outcomes is None:
         return 1
     return _report(args, plan, outcomes)
+
+
+def _score_in_aws(args: argparse.Namespace, sources: "Sequence[str]", destination: str) -> int:
+    """Have the deployed stack score; 0 when it has scored all objects."""
+    from coldpress.score.step_functions import score_on_step_functions  # noqa: PLC0415
+
+    if len(sources) != 1:
+        raise ConfigError(f"{len(sources)} places are named to score; Step Functions take one object or prefix a run.")
+    for name in ("format", "columns", "outputs", "workers", "max_rejects", "overwrite", "dry_run"):
+        if getattr(args, name):
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is for what runs here; the function that is deployed goes by [batch] of "
+                "coldpress.toml: set it there, pack and deploy."
+            )
+    try:
+        manifest = score_on_step_functions(sources[0], destination, args.bundle)
+    except KeyboardInterrupt:
+        say("The execution goes on in AWS; run the same command again to wait for it.")
+        return 1
+    if args.json:
+        emit_json(dict(manifest))
+    else:
+        rows = manifest["rows"]
+        counts = ", ".join(f"{count:,} {status}" for status, count in manifest["objects"].items() if count)
+        emit_text(f"{counts}; {rows['scored']:,} rows scored, {rows['rejected']:,} rejected.")
+        for failed in manifest["failed"][:_LISTED]:
+            say(f"{failed['key']} is not scored: {failed['reason']}")
+    return 0 if manifest["status"] == "done" else 1
 
 
 def _options(args: argparse.Namespace, function: "BatchFunction", destination: str) -> "Options":

@@ -235,6 +235,8 @@ def _holes(values: AwsValues, source: str) -> dict[str, str]:
         "title": " ".join(values.name.replace("`", "'").split()),
         "tracing": "Active" if values.tracing else "PassThrough",
     }
+    if values.batch is not None:
+        holes["scoring_traces"] = "true" if values.tracing else "false"
     if api == "rest":
         holes["api_traces"] = "true" if values.tracing else "false"
     if values.auth == "jwt":

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from textwrap import indent
 
 from coldpress.config import BatchConfig
 from coldpress.errors import TemplateError
@@ -12,6 +13,7 @@ from coldpress.render.values import between
 __all__ = ["UPLOAD_EVENTS", "batch_holes", "batch_pieces", "check_batch", "variable_lines"]
 
 UPLOAD_EVENTS = ("s3", "eventbridge")
+_TOLERATED_PERCENT = "10"  # of a Map's batches that are given up, before it goes on no further
 _VISIBILITY = 6  # times the function's timeout, as Lambda asks of a queue that it polls
 # What somebody adds to a bucket of his own, so that its uploads are heard of.
 _BUCKET_SETTINGS = {
@@ -59,11 +61,25 @@ def batch_pieces(batch: BatchConfig | None, events: str, piece: Callable[..., st
         dead_sender=piece(f"batch/{events}_sender.yaml", queue="DeadLetters") if bridge else "",
         rule=piece("batch/eventbridge_rule.yaml") if bridge else "",
         traces=traces,
+        state_machine=_state_machine(piece, traces),
     )
     plain = {name: piece(f"batch/{name}.yaml") for name in ("conditions", "outputs", "parameters")}
     readme = piece("batch/README.md", bucket_setting=_BUCKET_SETTINGS[events])
     file = "| `batch.zip` | the code package of the function that scores uploads |"
     return {**plain, "resources": resources, "readme": readme, "file": file}
+
+
+def _state_machine(piece: Callable[..., str], traces: str) -> str:
+    retry = piece("batch/retry.yaml")
+    maps = {
+        # What could not be surveyed is read through from its start.
+        "survey": {"list": "items", "state": "Survey", "tolerated": "100", "failed": "Arrange"},
+        "score": {"list": "items", "state": "Score", "tolerated": _TOLERATED_PERCENT, "failed": "AnythingToGather"},
+        "gather": {"list": "gathers", "state": "Gather", "tolerated": _TOLERATED_PERCENT, "failed": "Report"},
+    }
+    inner = indent(retry, "      ")
+    filled = {name: piece("batch/map.yaml", retry=inner, **words) for name, words in maps.items()}
+    return piece("batch/state_machine.yaml", retry=retry, traces=traces, **filled)
 
 
 def batch_holes(batch: BatchConfig, model: str, environment: Mapping[str, str]) -> dict[str, str]:

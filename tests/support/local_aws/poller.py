@@ -13,7 +13,7 @@ from coldpress.emulate.aws import LambdaFunction
 from coldpress.errors import EmulateError
 from tests.support.local_aws import LocalAws
 
-__all__ = ["Poller", "clients"]
+__all__ = ["Deployed", "Poller", "clients"]
 
 
 def clients(aws: LocalAws, *services: str) -> tuple[Any, ...]:
@@ -23,41 +23,59 @@ def clients(aws: LocalAws, *services: str) -> tuple[Any, ...]:
     return tuple(boto3.client(service, **settings, **keys) for service in services)
 
 
+class Deployed:
+    """A deployed function, as Lambda would run it.
+
+    Args:
+        aws: where it is deployed.
+        function: its name.
+        scratch: a folder for its code.
+        timeout_s: of an invocation; None: what is deployed.
+    """
+
+    def __init__(self, aws: LocalAws, function: str, scratch: Path, timeout_s: float | None = None) -> None:
+        deployed = aws.function(function)
+        self.settings = deployed.configuration
+        self.variables = self.settings["Environment"]["Variables"]
+        self._timeout_s = timeout_s or self.settings["Timeout"]
+        self._code = scratch / f"{function}.zip"
+        self._code.write_bytes(deployed.code)
+        self._environment = {name: value for name, value in aws.environment().items() if name.startswith("AWS_")}
+        self._environment |= {"AWS_REGION": "us-east-1", "AWS_LAMBDA_FUNCTION_NAME": function, **self.variables}
+
+    def start(self) -> LambdaFunction:
+        """Start a process of the function."""
+        return LambdaFunction(
+            self._code,
+            handler=self.settings["Handler"],
+            sdk=True,
+            memory_mb=self.settings["MemorySize"],
+            timeout_s=self._timeout_s,
+            environment=self._environment,
+        )
+
+
 class Poller:
     """An event source mapping and its function. Use as a context manager.
 
     Args:
         aws: where it is deployed.
         function: the function's name.
-        scratch: a folder for its code.
-        timeout_s: of an invocation; None: what is deployed.
+        deployed: the function.
     """
 
-    def __init__(self, aws: LocalAws, function: str, scratch: Path, timeout_s: float | None = None) -> None:
+    def __init__(self, aws: LocalAws, function: str, deployed: Deployed) -> None:
         self._sqs, self._table, lambdas = clients(aws, "sqs", "dynamodb", "lambda")
-        deployed = aws.function(function)
-        self.settings = deployed.configuration
         (self.mapping,) = lambdas.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
-        self.variables = self.settings["Environment"]["Variables"]
-        self.queue, self.dead_letters = (self.variables[f"COLDPRESS_{name}"] for name in ("QUEUE", "DEAD_LETTERS"))
-        self.timeout_s = timeout_s or self.settings["Timeout"]
-        self._code = scratch / f"{function}.zip"
-        self._code.write_bytes(deployed.code)
-        self._variables = {name: value for name, value in aws.environment().items() if name.startswith("AWS_")}
-        self._variables |= {"AWS_REGION": "us-east-1", "AWS_LAMBDA_FUNCTION_NAME": function, **self.variables}
+        self._deployed = deployed
+        self._seen = deployed.variables["COLDPRESS_SEEN_EVENTS"]
+        self.queue, self.dead_letters = (deployed.variables[f"COLDPRESS_{name}"] for name in ("QUEUE", "DEAD_LETTERS"))
         self._invisible: list[str] = []
         self.function = self.start()
 
     def start(self) -> LambdaFunction:
         """Start another process of the function."""
-        return LambdaFunction(
-            self._code,
-            handler=self.settings["Handler"],
-            sdk=True,
-            memory_mb=self.settings["MemorySize"],
-            timeout_s=self.timeout_s,
-            environment=self._variables,
-        )
+        return self._deployed.start()
 
     def receive(self) -> list[dict[str, Any]]:
         """Take a batch of messages off the queue, for as long as its visibility timeout is."""
@@ -115,11 +133,10 @@ class Poller:
 
     def let_time_pass(self) -> None:
         """Let invocations that were killed be over by their time limit, and what is invisible come back after that."""
-        table = self.variables["COLDPRESS_SEEN_EVENTS"]
-        for item in self._table.scan(TableName=table)["Items"]:
+        for item in self._table.scan(TableName=self._seen)["Items"]:
             if item["status"]["S"] == "INPROGRESS":
                 item["in_progress_expiration"] = {"N": "0"}
-                self._table.put_item(TableName=table, Item=item)
+                self._table.put_item(TableName=self._seen, Item=item)
         while self._invisible:
             self._sqs.change_message_visibility(
                 QueueUrl=self.queue, ReceiptHandle=self._invisible.pop(), VisibilityTimeout=0

@@ -13,6 +13,7 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 import cloudformation
 import events
+import states
 import storage
 from moto.cloudformation import responses
 from moto.cloudformation.models import CloudFormationBackend
@@ -45,6 +46,7 @@ def install() -> None:
     """Close the gaps between what the SAM CLI asks of CloudFormation and what moto's does."""
     cloudformation.install()
     events.install()
+    states.install()
     storage.install()
 
     fetch = responses.get_stack_from_s3_url
@@ -69,7 +71,9 @@ def main() -> None:
     install()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    sys.stdout.write(json.dumps({"port": server.get_host_and_port()[1]}) + "\n")
+    port = server.get_host_and_port()[1]
+    os.environ["MOTO_PORT"] = str(port)  # where Step Functions look for the other services
+    sys.stdout.write(json.dumps({"port": port}) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
     server.stop()
