@@ -74,7 +74,7 @@ class S3Store:
             try:
                 found = self._client.head_object(Bucket=self._bucket, Key=key)
             except self._client.exceptions.ClientError as error:
-                if _code(error) in _MISSING:
+                if self._is_missing(error, key):
                     return None
                 raise
         return Stat(key, found["ContentLength"], _version(found), found.get("ContentType", ""))
@@ -85,7 +85,7 @@ class S3Store:
             try:
                 return self._body(key, f"bytes={start}-{stop - 1}", version)
             except self._client.exceptions.ClientError as error:
-                if _code(error) in _MISSING:
+                if self._is_missing(error, key):
                     raise ChangedError(f"{self._name(key)} is gone.") from None
                 if _code(error) in _CHANGED:
                     raise ChangedError(f"{self._name(key)} has been replaced.") from None
@@ -202,6 +202,16 @@ class S3Store:
         for upload in uploads:
             if upload != but:
                 self._abandon(key, upload)
+
+    def _is_missing(self, error: Exception, key: str) -> bool:
+        """Whether an object is not there, which S3 tells by a denial to a role that may list some prefixes alone."""
+        if _code(error) not in _DENIED:
+            return _code(error) in _MISSING
+        try:
+            first = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1).get("Contents", ())
+        except self._client.exceptions.ClientError:
+            return False
+        return key not in [found["Key"] for found in first]
 
     def _name(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"

@@ -78,11 +78,29 @@ def acts(store):
 def test_a_bucket_that_denies_is_told_with_the_action_and_the_key(s3):
     for action, calls in acts(s3.store).items():
         for call in calls:
-            s3.answers = [refusal(403, "AccessDenied")]
+            s3.answers = [refusal(403, "AccessDenied")] * 2
             with pytest.raises(StoreError) as raised:
                 call()
             assert str(raised.value).startswith(f"S3 denies {action} on s3://bucket/a b; allow it in the role's policy")
             assert str(raised.value).endswith(".")
+
+
+def listing(*keys):
+    contents = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in keys)
+    return 200, {}, f"<ListBucketResult>{contents}</ListBucketResult>".encode()
+
+
+@pytest.mark.parametrize("others", [(), ("k.parts/1",)], ids=["nothing", "others"])
+def test_a_role_that_may_list_a_prefix_alone_tells_what_is_missing(s3, others):
+    """S3 denies to look at a missing object, since looking says nothing of the prefix; but it lists that prefix."""
+    s3.answers = [refusal(403, "AccessDenied"), listing(*others)]
+    assert s3.store.stat("k") is None
+    s3.answers = [refusal(403, "AccessDenied"), listing(*others)]
+    with pytest.raises(ChangedError, match=r"^s3://bucket/k is gone\.$"):
+        s3.store.read("k", 0, 1, "v")
+    s3.answers = [refusal(403, "AccessDenied"), listing("k", *others)]
+    with pytest.raises(StoreError, match="S3 denies s3:GetObject on s3://bucket/k"):
+        s3.store.stat("k")
 
 
 def test_a_role_that_must_not_list_uploads_finishes_its_own(s3):
