@@ -37,23 +37,27 @@ _told: set[str] = set()
 
 
 class Signature(NamedTuple):
-    """What a model takes of a record.
+    """What a model takes of a record, and what it gives.
 
     Attributes:
         inputs: what the model takes, by name.
         hooks: the user's own functions, None without; with ``preprocess``, records go through it.
         columns: fields of a record that are, in this order, the numbers of the only input; empty: all.
+        outputs: what the model gives; none where ``postprocess`` makes something else of it.
     """
 
     inputs: Mapping[str, ValueInfo]
     hooks: Hooks | None = None
     columns: tuple[str, ...] = ()
+    outputs: tuple[ValueInfo, ...] = ()
 
     @classmethod
     def of(cls, service: Service, columns: Sequence[str] = ()) -> Signature:
         """Return what the model of ``service`` takes; raises BatchError where ``columns`` make no sense."""
         inputs = {info.name: info for info in service.session.inputs}
-        signature = cls(inputs, service.hooks, tuple(columns))
+        hooks = service.hooks
+        outputs = () if hooks is not None and hooks.postprocess is not None else tuple(service.session.outputs)
+        signature = cls(inputs, hooks, tuple(columns), outputs)
         if columns and not signature.preprocess and signature.only is None:
             raise BatchError(
                 f"columns = {list(columns)}, but this model has the inputs {quoted(inputs)}; name fields after them "

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
+    from coldpress_runtime.batch.job import Job, Outcome
     from coldpress_runtime.batch.stores import Stat, Store
     from coldpress_runtime.signature import ValueInfo
     from coldpress_runtime.tensor import DType
@@ -31,12 +32,43 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Records = list[dict[str, Any]]
 
-__all__ = ["convert"]
+__all__ = ["EXTENSIONS", "convert", "write_table"]
+
+EXTENSIONS = {"parquet": "parquet", "npy": "npz"}
+"""By output format, what a table's name ends in."""
 
 _BLOCK_BYTES = 4 << 20
 _GROUP_BYTES = 8 << 20  # of JSON in a row group; as objects it is many times as large
 _NOT_FINITE = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 _MARKS = (b'"NaN"', b'"Infinity"', b'"-Infinity"')
+
+
+def write_table(job: Job, outcome: Outcome, outputs: Sequence[ValueInfo]) -> str:
+    """Write the table that a job was asked for beside its scores, once they are whole; to do it again changes nothing.
+
+    Args:
+        job: with JSON Lines as its scores.
+        outcome: what ``run_job`` said.
+        outputs: what the model gives (``Signature.outputs``).
+
+    Returns:
+        The table's key; empty where none was asked for, or the job is not done.
+
+    Raises:
+        BatchError: rows of an output differ in shape, which arrays cannot.
+        StoreError: a store refuses.
+    """
+    extension = EXTENSIONS.get(job.options.output_format)
+    if extension is None or outcome.status not in {"done", "already-done"}:
+        return ""
+    store, scores = job.layout.store, job.layout.scores
+    key = f"{scores.removesuffix('.jsonl')}.{extension}"
+    there = store.stat(scores)
+    if store.stat(key) is None and there is not None:
+        written = [info for info in outputs if not job.options.outputs or info.name in job.options.outputs]
+        written.sort(key=lambda info: job.options.outputs.index(info.name) if job.options.outputs else 0)
+        convert(store, there, key, job.options.output_format, written)
+    return key
 
 
 def convert(store: Store, scores: Stat, key: str, kind: str, outputs: Sequence[ValueInfo]) -> None:

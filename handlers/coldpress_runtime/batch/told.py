@@ -18,14 +18,16 @@ __all__ = ["signature_of", "tell_signature"]
 def tell_signature(signature: Signature) -> dict[str, Any]:
     """Return a signature as plain JSON; of hooks, whether there is a ``preprocess``."""
     inputs = [_tell(info) for info in signature.inputs.values()]
-    return {"inputs": inputs, "columns": list(signature.columns), "preprocess": signature.preprocess}
+    outputs = list(map(_tell, signature.outputs))
+    columns = list(signature.columns)
+    return {"inputs": inputs, "columns": columns, "preprocess": signature.preprocess, "outputs": outputs}
 
 
 def signature_of(document: dict[str, Any]) -> Signature:
     """Return what ``tell_signature`` told. Its hooks are elsewhere: they can be asked for, and not called."""
     inputs = {info["name"]: _read(info) for info in document["inputs"]}
     hooks: Any = _Elsewhere() if document["preprocess"] else None
-    return Signature(inputs, hooks, tuple(document["columns"]))
+    return Signature(inputs, hooks, tuple(document["columns"]), tuple(map(_read, document["outputs"])))
 
 
 class _Elsewhere:

@@ -4,8 +4,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from coldpress_runtime.batch.stores import open_store
-from coldpress_runtime.batch.tables import convert
+from coldpress_runtime.batch.job import Job, Outcome
+from coldpress_runtime.batch.layout import Layout, Model
+from coldpress_runtime.batch.options import Options
+from coldpress_runtime.batch.stores import Stat, open_store
+from coldpress_runtime.batch.tables import convert, write_table
 from coldpress_runtime.batch.writers import JsonLinesWriter, json_texts
 from coldpress_runtime.errors import BatchError
 from coldpress_runtime.signature import ValueInfo
@@ -136,3 +139,32 @@ def test_whoever_converts_again_changes_nothing(store, kind, scored):
     convert(store, store.stat("scores.jsonl"), "table", kind, scored[1])
     assert store.stat("table") == before
     assert store.read("table", 0, before.size, before.version) == first
+
+
+@pytest.mark.parametrize(("kind", "extension"), [("parquet", "parquet"), ("npy", "npz")])
+def test_a_job_that_is_done_gets_the_table_that_was_asked_for(store, scored, kind, extension):
+    lines, outputs = scored
+    store.put("out/scores.jsonl", lines)
+    options = Options(output_format=kind)
+    layout = Layout(store, "job", "out/scores.jsonl", "out/rejects.jsonl", "out/manifest.json", "out/checkpoint")
+    job = Job(store, Stat("in", 1, "1"), "in", layout, Model("m", "1", "0" * 64), options, lambda _stream: None)
+    assert write_table(job, Outcome("unfinished", {}), outputs) == ""
+    assert store.stat(f"out/scores.{extension}") is None
+    key = write_table(job, Outcome("done", {}), outputs)
+    assert key == f"out/scores.{extension}"
+    before = store.stat(key)
+    assert write_table(job, Outcome("already-done", {}), outputs) == key
+    assert store.stat(key) == before
+    assert write_table(job._replace(options=Options()), Outcome("done", {}), outputs) == ""
+
+
+def test_only_the_outputs_that_were_written(store, tmp_path):
+    service = open_service(tmp_path / "bundle", "every_type")
+    options = Options(output_format="parquet", outputs=("S", "F"))
+    (part,) = score_bytes(service, "x.jsonl", _LINES, outputs=options.outputs)
+    store.put("scores.jsonl", part.output)
+    layout = Layout(store, "job", "scores.jsonl", "r", "m", "c")
+    job = Job(store, Stat("in", 1, "1"), "in", layout, Model("m", "1", "0" * 64), options, lambda _stream: None)
+    key = write_table(job, Outcome("done", {}), service.session.outputs)
+    found = store.stat(key)
+    assert pq.read_table(BytesIO(store.read(key, 0, found.size, found.version))).column_names == ["row", "S", "F"]
