@@ -154,8 +154,8 @@ class FunctionConfig:
 class BatchConfig:
     """``[batch]``: what is uploaded below ``input`` of a bucket is scored row by row into ``output``.
 
-    The function that does it is one of its own on AWS, with this memory and time limit; elsewhere it is the function
-    that answers, and those of ``[function]`` count.
+    What does it is a function of its own on AWS, and a service of its own on Google Cloud, with this memory, time limit
+    and number of instances at a time. On Azure it is the app that answers, and of these the time limit alone counts.
     """
 
     input: str = "uploads/"

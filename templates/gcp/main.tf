@@ -153,12 +153,12 @@ resource "google_cloud_run_v2_service" "uploads" {
 
   template {
     service_account                  = google_service_account.scorer[0].email
-    timeout                          = "${var.timeout_s}s"
-    max_instance_request_concurrency = var.concurrency
-    execution_environment            = var.memory_mb < 512 ? "EXECUTION_ENVIRONMENT_GEN1" : null # Cloud Run chooses
+    timeout                          = "@{uploads_timeout_of_terraform}"
+    max_instance_request_concurrency = @{uploads_concurrency_of_terraform}
+    execution_environment            = @{uploads_generation_of_terraform}
 
     scaling {
-      max_instance_count = var.max_instances
+      max_instance_count = @{uploads_instances_of_terraform}
     }
 
     containers {
@@ -166,8 +166,8 @@ resource "google_cloud_run_v2_service" "uploads" {
 
       resources {
         limits = {
-          cpu    = tostring(var.cpu)
-          memory = "${var.memory_mb}Mi"
+          cpu    = @{uploads_cpu_of_terraform}
+          memory = "@{uploads_memory_of_terraform}"
         }
         cpu_idle          = true
         startup_cpu_boost = true
@@ -241,6 +241,7 @@ resource "google_eventarc_trigger" "uploads" {
     google_cloud_run_v2_service_iam_member.trigger,
   ]
 }
+@{batch}
 
 # Pub/Sub takes an answer that comes after 10 s for none, and sends the event again and again. Terraform cannot change
 # that, so once, after the first apply:

@@ -121,6 +121,12 @@ ALIBABA_CASES: Mapping[str, AlibabaValues] = {
 GCP_CASES: Mapping[str, GcpValues] = {
     "default": GcpValues(name="digits"),
     "uploads": GcpValues(name="digits", project="my-project", uploads_bucket="my-data", memory_mb=256),
+    "batch": GcpValues(
+        name="digits",
+        project="my-project",
+        uploads_bucket="my-data",
+        batch=BatchConfig(input="in/", output="out/", memory_mb=8192, timeout_s=3600, concurrency=20),
+    ),
     "public": GcpValues(name="digits", auth="none", canary_percent=100),
     "everything": GcpValues(
         name="on: {weird} ${AWS::Region} \u2028 'name'",

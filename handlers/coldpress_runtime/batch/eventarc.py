@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_score_upload"]
 
+_MOST_VCPUS = 8  # of an instance
 _LIMIT_S = 300.0  # Cloud Run's own, where nobody says another
 
 
@@ -40,7 +41,7 @@ def make_score_upload(root: str | None = None) -> Callable[[Upload], None]:
     """Return what takes the uploads of which events tell; flask answers 503 where it raises HTTPException."""
     import flask  # noqa: PLC0415 - functions-framework brings it
 
-    uploads = Uploads(root)
+    uploads = Uploads(root, min(os.cpu_count() or 1, _MOST_VCPUS))
     stores: dict[str, Store] = {}  # a function watches one bucket
 
     def score_upload(upload: Upload) -> None:

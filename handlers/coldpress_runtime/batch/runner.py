@@ -46,10 +46,11 @@ class Runner(NamedTuple):
     pool: Pool
 
     @classmethod
-    def open(cls, root: str | None = None) -> Runner:
+    def open(cls, root: str | None = None, workers: int | None = None) -> Runner:
         """Start the workers of the bundle at ``root``, by default the folder that holds ``coldpress_runtime/``.
 
-        They open the model while this goes on; what keeps them from it is raised by the first job.
+        There are as many as ``workers`` says, by default as many as the function's memory brings vCPUs. They open the
+        model while this goes on; what keeps them from it is raised by the first job.
 
         Raises:
             ManifestError: the bundle is none that scores uploads.
@@ -63,7 +64,7 @@ class Runner(NamedTuple):
         options = Options("", batch.format, batch.columns, batch.outputs, batch.max_rejects)
         # Workers find their modules where this process does.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        workers = max(1, manifest.function.memory_mb // _MB_PER_VCPU)
+        workers = workers or max(1, manifest.function.memory_mb // _MB_PER_VCPU)
         pool = Pool([sys.executable, *command(root, options)], workers, environment)
         return cls(Model(manifest.name, manifest.version, manifest.model.sha256), batch, options, pool)
 

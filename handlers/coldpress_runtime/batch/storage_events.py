@@ -59,10 +59,12 @@ class Uploads:
 
     Args:
         root: the bundle's folder; None: the one that holds ``coldpress_runtime/``.
+        workers: how many; None: as many as the function's memory brings vCPUs.
     """
 
-    def __init__(self, root: str | None = None) -> None:
+    def __init__(self, root: str | None = None, workers: int | None = None) -> None:
         self._root = root
+        self._workers = workers
         self._lock = Lock()
         self._runner: Runner | None = None
 
@@ -82,7 +84,7 @@ class Uploads:
         with self._lock:
             try:
                 if self._runner is None:
-                    self._runner = Runner.open(self._root)
+                    self._runner = Runner.open(self._root, self._workers)
                 return _score(self._runner, store, key, url, lambda: time_left() - _RESERVE_S)
             except ConflictError:
                 raise

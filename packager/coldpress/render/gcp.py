@@ -15,7 +15,7 @@ from types import MappingProxyType
 from urllib.parse import quote as quote_url
 
 from coldpress._resources import template_root
-from coldpress.config import Config
+from coldpress.config import BatchConfig, Config
 from coldpress.errors import TemplateError
 from coldpress.render.template import Template, quote, slug
 from coldpress.render.values import Uploads, between, one_of
@@ -74,6 +74,8 @@ class GcpValues(Uploads):
         uploads_bucket: the bucket whose uploads are scored; empty: none is watched.
         canary_percent: the share of callers that a new revision gets first, 1 to 100; 100: all of them.
         environment: variables for the function.
+        batch: how uploads are scored row by row, with memory, a time limit and instances of their own; ``None``: each
+            is one request.
 
     Raises:
         TemplateError: a value that Google Cloud would refuse.
@@ -96,6 +98,7 @@ class GcpValues(Uploads):
     uploads_bucket: str = ""
     canary_percent: int = 10
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    batch: BatchConfig | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
@@ -115,9 +118,13 @@ class GcpValues(Uploads):
         _written("project", self.project, _PROJECT, "an id of 6 to 30 lower-case letters, digits and hyphens")
         _written("service_account", self.service_account, _ACCOUNT, "an address that ends in .gserviceaccount.com")
         _written("uploads_bucket", self.uploads_bucket, _BUCKET, "a bucket's name, without gs://")
+        self.check_batch("targets.gcp.uploads_bucket", self.uploads_bucket)
+        if self.batch is not None:
+            between("batch.memory_mb", self.batch.memory_mb, _LEAST_OF_GEN2_MB, 32_768)
+            between("batch.timeout_s", self.batch.timeout_s, 60, 3600)
         for name, prefix in (
-            ("COLDPRESS_INPUT_PREFIX", self.input_prefix),
-            ("COLDPRESS_OUTPUT_PREFIX", self.output_prefix),
+            ("batch.input" if self.batch else "COLDPRESS_INPUT_PREFIX", self.input_prefix),
+            ("batch.output" if self.batch else "COLDPRESS_OUTPUT_PREFIX", self.output_prefix),
         ):
             _written(name, prefix, _PREFIX, "letters, digits and ._/- alone, which go into a condition of the bucket")
         self.check_prefixes()
@@ -164,6 +171,7 @@ def gcp_values(config: Config, name: str) -> GcpValues:
         uploads_bucket=gcp.uploads_bucket,
         canary_percent=gcp.canary_percent,
         environment=function.environment,
+        batch=config.batch,
     )
 
 
@@ -180,26 +188,27 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
     """
     template = Template(template_root() / "gcp", _holes(values))
 
-    def piece(name: str, *, wanted: bool = True) -> str:
-        return template.fill(name).rstrip("\n") if wanted else ""
+    def piece(name: str, *, wanted: bool = True, **pieces: str) -> str:
+        return template.fill(name, **pieces).rstrip("\n") if wanted else ""
 
-    uploads = bool(values.uploads_bucket)
+    uploads, rows = bool(values.uploads_bucket), values.batch is not None
+    rows_in_shell = piece("optional/batch.sh", wanted=rows)
     files = {
         "deploy.sh": template.fill(
             "deploy.sh",
             account=piece("optional/account.sh", wanted=not values.service_account),
             project=values.project or "$(gcloud config get-value project)",
-            uploads=piece("optional/uploads.sh", wanted=uploads),
+            uploads=piece("optional/uploads.sh", wanted=uploads, batch=rows_in_shell),
         ),
         "canary.sh": template.fill("canary.sh", project=values.project or "$(gcloud config get-value project)"),
         "environment.yaml": template.fill("environment.yaml"),
         "service.yaml": template.fill("service.yaml"),
-        "main.tf": template.fill("main.tf"),
+        "main.tf": template.fill("main.tf", batch=piece("optional/batch.tf", wanted=rows)),
         "variables.tf": template.fill("variables.tf", project=_default(values.project)),
         "README.md": template.fill(
             "README.md",
             call=piece(f"call/{values.auth}.sh"),
-            uploads_note=piece("optional/uploads.md", wanted=uploads),
+            uploads_note=piece(f"optional/{'batch' if rows else 'uploads'}.md", wanted=uploads),
         ),
     }
     template.close()
@@ -253,12 +262,51 @@ def _holes(values: GcpValues) -> dict[str, str]:
         "uploads_bucket_of_terraform": _hcl(values.uploads_bucket),
         "version_label": _label(values.version),
     }
+    holes |= _uploads_service(values, cpu)
     if values.uploads_bucket:
         holes |= {
             "uploads_bucket": values.uploads_bucket,
             "input_prefix": values.input_prefix,
             "output_prefix": values.output_prefix,
         }
+    return holes
+
+
+def _uploads_service(values: GcpValues, cpu: int) -> dict[str, str]:
+    """Return what fills the holes of the service that takes uploads: as the other one is, or as ``[batch]`` says."""
+    batch = values.batch
+    if batch is None:
+        in_shell = {
+            "memory": f"{values.memory_mb}Mi",
+            "cpu": str(cpu),
+            "generation_flag": " --execution-environment=gen1" if values.memory_mb < _LEAST_OF_GEN2_MB else "",
+            "concurrency": str(values.concurrency),
+            "instances": str(values.max_instances),
+            "timeout": f"{values.timeout_s}s",
+        }
+        in_terraform = {
+            "memory": "${var.memory_mb}Mi",
+            "cpu": "tostring(var.cpu)",
+            "generation": 'var.memory_mb < 512 ? "EXECUTION_ENVIRONMENT_GEN1" : null # Cloud Run chooses',
+            "concurrency": "var.concurrency",
+            "instances": "var.max_instances",
+            "timeout": "${var.timeout_s}s",
+        }
+    else:
+        vcpus = str(max(values.cpu or 1, least_cpu(batch.memory_mb)))
+        in_shell = {
+            "memory": f"{batch.memory_mb}Mi",
+            "cpu": vcpus,
+            "generation_flag": "",
+            "concurrency": "1",  # a job takes an instance
+            "instances": str(batch.concurrency),
+            "timeout": f"{batch.timeout_s}s",
+        }
+        in_terraform = in_shell | {"cpu": f'"{vcpus}"', "generation": "null # Cloud Run chooses"}
+        in_terraform.pop("generation_flag")
+    holes = {f"uploads_{name}_of_terraform": text for name, text in in_terraform.items()}
+    if values.uploads_bucket:
+        holes |= {f"uploads_{name}": text for name, text in in_shell.items()}
     return holes
 
 

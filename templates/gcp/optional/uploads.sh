@@ -22,8 +22,8 @@ gcloud storage buckets add-iam-policy-binding "gs://$BUCKET" --member="serviceAc
 gcloud run deploy "$UPLOADS" --project="$PROJECT" --region="$REGION" --quiet \
   --source=function --function=score_upload --base-image=python@{python} \
   --service-account="$SCORER" --invoker-iam-check --no-allow-unauthenticated --ingress=internal \
-  --memory=@{memory_mb}Mi --cpu=@{cpu} --cpu-boost@{generation_flag} \
-  --concurrency=@{concurrency} --max-instances=@{max_instances} --timeout=@{timeout_s}s --env-vars-file=environment.yaml
+  --memory=@{uploads_memory} --cpu=@{uploads_cpu} --cpu-boost@{uploads_generation_flag} \
+  --concurrency=@{uploads_concurrency} --max-instances=@{uploads_instances} --timeout=@{uploads_timeout} --env-vars-file=environment.yaml
 
 # Cloud Storage publishes, Eventarc listens, and the trigger calls as the account above. A failed event is sent again for
 # a day.
@@ -50,3 +50,4 @@ fi
 # Pub/Sub takes an answer that comes after 10 s for none, and would send the event again and again: 600 is the most.
 gcloud pubsub subscriptions update --quiet "$(gcloud eventarc triggers describe "$UPLOADS" --project="$PROJECT" \
   --location="$LOCATION" --format='value(transport.pubsub.subscription)')" --project="$PROJECT" --ack-deadline=600
+@{batch}

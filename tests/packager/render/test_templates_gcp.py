@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldpress._resources import template_root
-from coldpress.config import load_config
+from coldpress.config import BatchConfig, load_config
 from coldpress.errors import ConfigError, TemplateError
 from coldpress.fit.tiers import tier
 from coldpress.render.gcp import AUTHS, REGIONS, GcpValues, gcp_values, least_cpu, render_gcp
@@ -385,6 +385,7 @@ case "$*" in
     echo '{"eventFilters": [{"attribute": "bucket", "value": "my-data"}]}' ;;
   "run services list "*) [ "$MISSING" -eq 1 ] || echo "$READY" ;;
   "run services describe "*"value(status.url)"*) echo https://function.example ;;
+  "projects describe "*) echo 1234567890 ;;
   *" describe "*) exit "$MISSING" ;;
 esac
 """
@@ -506,6 +507,71 @@ def test_a_trigger_that_watches_another_bucket_is_not_passed_over(tmp_path):
     assert done.returncode != 0
     assert "coldpress-digits-uploads watches another bucket than my-data" in done.stderr
     assert "gcloud eventarc triggers delete coldpress-digits-uploads --project=my-project" in done.stderr
+
+
+def test_rows_are_scored_by_instances_of_their_own_size_one_job_each(tmp_path):
+    done, lines = deploy(tmp_path, "batch", missing=True)
+    assert done.returncode == 0, done.stderr
+    predict, score = asked_for(lines, "run deploy")
+    assert "--memory=1024Mi --cpu=1 " in predict
+    assert "--concurrency=8 --min-instances=0 --max-instances=10 --timeout=30s" in predict
+    assert "--memory=8192Mi --cpu=2 " in score
+    assert "--concurrency=1 --max-instances=20 --timeout=3600s" in score
+    reads, writes = asked_for(lines, "storage buckets add-iam-policy-binding")
+    assert reads.endswith('/objects/in/")')
+    assert writes.endswith('/objects/out/")')
+
+
+def test_events_of_rows_come_again_for_a_week_and_are_kept_when_that_was_in_vain(tmp_path):
+    done, lines = deploy(tmp_path, "batch", missing=True)
+    assert done.returncode == 0, done.stderr
+    _, again = asked_for(lines, "pubsub subscriptions update ")
+    assert "--min-retry-delay=10s --max-retry-delay=300s --message-retention-duration=7d" in again
+    lost = "coldpress-digits-uploads-lost"
+    assert again.endswith(f"--dead-letter-topic=projects/my-project/topics/{lost} --max-delivery-attempts=100")
+    assert asked_for(lines, f"pubsub topics create {lost} ")
+    assert asked_for(lines, f"pubsub subscriptions create {lost} --project=my-project --quiet --topic={lost} ")
+    grants = [
+        line.split("--role=")[1].split()[0] for line in lines if " add-iam-policy-binding" in line and "pubsub " in line
+    ]
+    assert grants == ["roles/pubsub.publisher", "roles/pubsub.subscriber"]
+    (metric,) = asked_for(lines, "logging metrics create coldpress-digits-uploads-failed ")
+    assert metric.endswith('jsonPayload.status="failed"')
+    again, lines = deploy(tmp_path, "batch", missing=False)
+    assert again.returncode == 0, again.stderr
+    assert not [line for line in lines if " create " in line]
+
+
+@needs_tools
+def test_terraform_makes_for_rows_what_the_script_makes(folders):
+    main = parsed(folders / "batch" / "main.tf")
+    ((_, service),) = [(kind, body) for kind, body in blocks(main, "resource") if "score_upload" in str(body)]
+    assert (service["template"][0]["timeout"], service["template"][0]["max_instance_request_concurrency"]) == (
+        "3600s",
+        1,
+    )
+    limits = service["template"][0]["containers"][0]["resources"][0]["limits"]
+    assert (limits["cpu"], limits["memory"]) == ("2", "8192Mi")
+    made = {kind for kind, _ in blocks(main, "resource")}
+    assert {"google_pubsub_topic", "google_pubsub_subscription", "google_logging_metric"} <= made
+    assert not {"google_pubsub_topic"} & {
+        kind for kind, _ in blocks(parsed(folders / "uploads" / "main.tf"), "resource")
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"uploads_bucket": ""}, r"\[batch\] is set and targets.gcp.uploads_bucket is not"),
+        ({"batch": BatchConfig(timeout_s=3601)}, r"batch.timeout_s is 3601; expected 60 to 3600"),
+        ({"batch": BatchConfig(memory_mb=256)}, r"batch.memory_mb is 256; expected 512 to 32768"),
+        ({"batch": BatchConfig(input='a"b/')}, r"batch.input is 'a\"b/'; expected letters"),
+        ({"environment": {"COLDPRESS_INPUT_PREFIX": "in/"}}, r"counts for nothing beside \[batch\]: set batch.input"),
+    ],
+)
+def test_rows_that_cannot_be_scored_there_are_refused_while_packing(changes, said):
+    with pytest.raises(TemplateError, match=said):
+        GcpValues(**{"name": "digits", "uploads_bucket": "data", "batch": BatchConfig()} | changes)
 
 
 def test_members_may_call(tmp_path):
