@@ -27,6 +27,7 @@ from coldpress_runtime.errors import BatchError, ChangedError, ColdpressError, C
 __all__ = ["score_on_ray"]
 
 _LOOKED_AT_HERE = 1 << 30  # bytes of files here, through which this process is sooner than workers are started
+_LEASE_S = 3.0  # who runs a killed command again shall not wait long
 
 
 def score_on_ray(
@@ -190,7 +191,7 @@ class _Run:
             job = self._jobs[number]
             gathered = Gathered(job.layout, sorted(self._parts[number]), time.perf_counter() - self._began)
             try:
-                outcome = run_job(job._replace(open_scoring=lambda _head: gathered))
+                outcome = run_job(job._replace(open_scoring=lambda _head: gathered), lease_s=_LEASE_S)
             except ConflictError as conflict:
                 self._conflicts.append(conflict)
                 return

@@ -22,7 +22,7 @@ from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.parts import score_range
 from coldpress_runtime.batch.pool import Pool
 from coldpress_runtime.batch.ranges import Lines, Range, survey, walk
-from coldpress_runtime.batch.stores import Stat, open_store
+from coldpress_runtime.batch.stores import Stat, Store, open_store
 from coldpress_runtime.batch.worker import command
 from coldpress_runtime.errors import ColdpressError, LibraryError
 from coldpress_runtime.library import find_library, open_library
@@ -63,6 +63,7 @@ class Scoring:
         self._options = Options(**options)
         self._process: Pool | None = None
         self._opened: tuple[str, str, Any] = ("", "", None)
+        self._stores: dict[str, Store] = {}
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
         """Score whole files and ranges."""
@@ -78,10 +79,16 @@ class Scoring:
             self._process = Pool([sys.executable, *command(root, self._options)], 1, environment)
         return self._process
 
+    def _store(self, place: str) -> Store:
+        """A bucket or folder, opened once: that takes longer than to read from it."""
+        if place not in self._stores:
+            self._stores[place] = open_store(place)[0]
+        return self._stores[place]
+
     def _score(self, task: dict[str, Any]) -> dict[str, Any]:
         stat = Stat(*task["stat"])
-        store = open_store(task["place"])[0]
-        layout = Layout(open_store(self._target)[0], *task["layout"])
+        store = self._store(task["place"])
+        layout = Layout(self._store(self._target), *task["layout"])
 
         def open_scoring(stream: Any) -> Any:
             return self._pool().open(stat.key, stream, self._options)
