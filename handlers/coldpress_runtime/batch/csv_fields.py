@@ -82,7 +82,7 @@ def find_fields(data: bytes, delimiter: str, width: int) -> Fields | None:
         ends[:, -1] -= text.take(ends[:, -1] - 1, mode="clip") == _RETURN
     begins, finishes = starts[:, 0].copy(), ends[:, -1].copy()
     if has_quotes:
-        wrapped = (text.take(starts, mode="clip") == _QUOTE) & (starts < ends)
+        wrapped = text.take(starts) == _QUOTE
         starts += wrapped
         ends -= wrapped
     return Fields(places, begins, finishes, starts, ends, others)

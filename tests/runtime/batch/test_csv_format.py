@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from coldpress_runtime.batch.chunks import RAW_BYTES, Position, Sizes
+from coldpress_runtime.batch.chunks import RAW_BYTES, Chunk, Position, Sizes
 from coldpress_runtime.batch.csv_format import CsvFormat
 from coldpress_runtime.batch.csv_head import Head, read_head
 from coldpress_runtime.batch.features import Signature
@@ -69,6 +69,8 @@ _THREE = _signature(x="FP32[n,3]")
         (b"\n\na,b,c\n\n1,2,3\n \n\r\n4,5,6\n\n", {0: [1, 2, 3], 1: [4, 5, 6]}),
         (b'"a,1","b\nb",c\n1,2,3\n', {0: [1, 2, 3]}),
         (b"nan,inf,c\n1,2,3\n", {0: [1, 2, 3]}),
+        (b'"a;b;c;d",b,c\n1,2,3\n', {0: [1, 2, 3]}),
+        (b"\r\n\r\na,b,c\r\n\r\n1,2,3\r\n", {0: [1, 2, 3]}),
         (b" 1, -2,+3\n", {0: [1, -2, 3]}),
         (b"1e2,.5,3.\n", {0: [100, 0.5, 3]}),
     ],
@@ -121,9 +123,28 @@ def test_without_a_header_a_bad_first_record_is_one_reject_and_columns_have_numb
     assert reasons == {0: "The record has 2 fields, expected 3.", 2: 'Column 1 is "x", expected a number.'}
 
 
+def test_a_first_record_of_empty_fields_is_no_header():
+    values, reasons, _ = _read(b",,\n1,2,3\n", _THREE)
+    assert _lists(values) == {1: [1, 2, 3]}
+    assert list(reasons) == [0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"1,2,3\n", b"1,2,3\r\n4,5,6", b'"1","2","3"\r\n', b'1,"x, y",3\n', b'1,"""x""\n",3\n', b"\n1,2\n\n1,2,3,4\n",
+        b",,\n",
+    ],
+    ids=str,
+)  # fmt: skip
+def test_common_files_go_down_the_fast_road(data):
+    form = CsvFormat(_THREE, Head(",", ("a", "b", "c"), 3))
+    assert form._read_fast(Chunk(0, 1, data, Position(len(data), 1))) is not None
+
+
 def test_columns_picks_and_orders_by_name():
     signature = _signature(x="FP32[n,2]", columns=("b", "a"))
-    values, reasons, _ = _read(b'id,a,name,b\nq,1,"x, y",2\nr,x,z,4\ns,5,\xff,6\n', signature)
+    values, reasons, _ = _read(b'id, a ,name,b\nq,1,"x, y",2\nr,x,z,4\ns,5,\xff,6\n', signature)
     assert _lists(values) == {0: [2, 1], 2: [6, 5]}
     assert reasons == {1: 'Column "a" is "x", expected a number.'}
 

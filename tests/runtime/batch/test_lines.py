@@ -124,6 +124,7 @@ def test_blank_lines_are_no_records(data):
 
 
 def test_a_mark_of_byte_order_is_no_part_of_the_first_record():
+    assert _split(BOM + b"1\n", Sizes(bytes=1)) == [(0, 1, b"1\n", (5, 1), "")]
     assert _split(BOM + b"1\n2\n", Sizes(rows=1)) == [(0, 1, b"1\n", (5, 1), ""), (1, 1, b"2\n", (7, 2), "")]
     assert _split(b"1\n" + BOM + b"2\n", Sizes())[0].data == b"1\n" + BOM + b"2\n"
 
