@@ -77,6 +77,12 @@ AWS_CASES: Mapping[str, AwsValues] = {
 AZURE_CASES: Mapping[str, AzureValues] = {
     "default": AzureValues(name="digits"),
     "uploads": AzureValues(name="digits", uploads_container="data", always_ready=1),
+    "batch": AzureValues(
+        name="digits",
+        uploads_container="data",
+        always_ready=1,
+        batch=BatchConfig(input="in/", output="out/", timeout_s=5400),
+    ),
     "anonymous": AzureValues(name="digits", auth="anonymous", memory_mb=512, timeout_s=230),
     "everything": AzureValues(
         name="on: {weird} ${AWS::Region} \u2028 'name'",

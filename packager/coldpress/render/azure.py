@@ -12,7 +12,7 @@ from types import MappingProxyType
 from urllib.parse import quote as quote_url
 
 from coldpress._resources import template_root
-from coldpress.config import Config
+from coldpress.config import BatchConfig, Config
 from coldpress.errors import TemplateError
 from coldpress.render.template import Template, slug
 from coldpress.render.values import Uploads, between, one_of
@@ -44,6 +44,13 @@ _OURS = (
 )
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TAG_CHARACTERS = 256
+_QUEUE = "coldpress-uploads"  # coldpress_runtime.batch.event_grid listens to it
+_UPLOAD_ROLES = {
+    "storageBlobDataContributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    "storageBlobDataReader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+    "storageQueueDataContributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
+    "storageQueueDataMessageSender": "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,7 @@ class AzureValues(Uploads):
         uploads_container: the blob container whose uploads are scored; empty: none is watched.
         log_retention_days: 30 to 730.
         environment: settings for the function.
+        batch: how uploads are scored row by row, which may take ``batch.timeout_s``; ``None``: each is one request.
 
     Raises:
         TemplateError: a value that Azure would refuse.
@@ -85,6 +93,7 @@ class AzureValues(Uploads):
     uploads_container: str = ""
     log_retention_days: int = 30
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    batch: BatchConfig | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
@@ -114,6 +123,7 @@ class AzureValues(Uploads):
                 f"uploads_container is {self.uploads_container!r}; expected 3 to 63 lower-case letters, digits and "
                 "single hyphens"
             )
+        self.check_batch("targets.azure.uploads_container", self.uploads_container)
         for prefix in (self.input_prefix, self.output_prefix):
             if not re.fullmatch(r"[A-Za-z0-9_.\-/]*", prefix):
                 raise TemplateError(
@@ -145,6 +155,7 @@ def azure_values(config: Config, name: str) -> AzureValues:
         uploads_container=azure.uploads_container,
         log_retention_days=azure.log_retention_days,
         environment=function.environment,
+        batch=config.batch,
     )
 
 
@@ -156,28 +167,30 @@ def render_azure(values: AzureValues) -> dict[str, str]:
     """
     template = Template(template_root() / "azure", _holes(values))
 
-    def piece(name: str, *, wanted: bool = True) -> str:
-        return template.fill(name).rstrip("\n") if wanted else ""
+    def piece(name: str, *, wanted: bool = True, **pieces: str) -> str:
+        return template.fill(name, **pieces).rstrip("\n") if wanted else ""
 
-    uploads = bool(values.uploads_container)
+    uploads, rows = bool(values.uploads_container), values.batch is not None
+    blobs = uploads and not rows  # then the host's blob trigger is told of them, which takes a key of the host's
+    rights = piece(f"optional/{'batch' if rows else 'upload_rights'}.bicep", wanted=uploads)
     files = {
         "main.bicep": template.fill(
             "main.bicep",
             auth=piece("auth/entra.bicep", wanted=values.auth == "entra"),
-            uploads=piece("optional/uploads.bicep", wanted=uploads),
-            upload_settings=piece("optional/upload_settings.bicep", wanted=uploads),
+            uploads=piece("optional/uploads.bicep", wanted=uploads, upload_rights=rights),
+            upload_settings=piece(f"optional/{'batch' if rows else 'upload'}_settings.bicep", wanted=uploads),
             upload_outputs=piece("optional/upload_outputs.bicep", wanted=uploads),
         ),
         "main.parameters.json": template.fill("main.parameters.json"),
-        "azure.yaml": template.fill("azure.yaml", azd_hooks=piece("optional/azd_hooks.yaml", wanted=uploads)),
-        "deploy.sh": template.fill("deploy.sh", events=piece("optional/events.sh", wanted=uploads)),
+        "azure.yaml": template.fill("azure.yaml", azd_hooks=piece("optional/azd_hooks.yaml", wanted=blobs)),
+        "deploy.sh": template.fill("deploy.sh", events=piece("optional/events.sh", wanted=blobs)),
         "README.md": template.fill(
             "README.md",
             call=piece(f"call/{values.auth}.sh"),
-            uploads_note=piece("optional/uploads.md", wanted=uploads),
+            uploads_note=piece(f"optional/{'batch' if rows else 'uploads'}.md", wanted=uploads),
         ),
     }
-    if uploads:
+    if blobs:
         files |= {name: template.fill(name) for name in ("events.bicep", "events.sh")}
     template.close()
     return files
@@ -186,7 +199,8 @@ def render_azure(values: AzureValues) -> dict[str, str]:
 def _holes(values: AzureValues) -> dict[str, str]:
     """Return what fills the holes of all the files together, each in the spelling of its place."""
     name = slug(values.name.lower(), 30)
-    uploads = bool(values.uploads_container)
+    uploads, rows = bool(values.uploads_container), values.batch is not None
+    timeout_s = max(values.timeout_s, values.batch.timeout_s if values.batch else 0)
     holes = {
         "always_ready": _always_ready(values),
         "app_prefix": f"coldpress-{name}",
@@ -197,7 +211,9 @@ def _holes(values: AzureValues) -> dict[str, str]:
         "environment": "\n".join(
             f"        {{ name: '{name}', value: {_text(value)} }}" for name, value in values.environment.items()
         ),
-        "events_file": "| `events.bicep`, `events.sh` | who hears of uploads, once there is code |" if uploads else "",
+        "events_file": "| `events.bicep`, `events.sh` | who hears of uploads, once there is code |"
+        if uploads and not rows
+        else "",
         "group": f"coldpress-{name}",
         "location": values.location,
         "log_retention_days": str(values.log_retention_days),
@@ -207,15 +223,15 @@ def _holes(values: AzureValues) -> dict[str, str]:
         "name_in_path": quote_url(values.name, safe=""),
         "python": values.python,
         "slug": name,
-        "timeout": f"00:{values.timeout_s // 60:02}:{values.timeout_s % 60:02}",
+        "timeout": f"{timeout_s // 3600:02}:{timeout_s // 60 % 60:02}:{timeout_s % 60:02}",
         "title": " ".join(values.name.replace("`", "'").split()),
-        "upload_roles": "  storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'" if uploads else "",
+        "upload_roles": "\n".join(f"  {role}: '{_UPLOAD_ROLES[role]}'" for role in _upload_roles(values)),
         "version_tag": _text(values.version[:_TAG_CHARACTERS]),
     }
     if values.auth == "entra":
         holes["entra_client_id"] = values.entra_client_id
         # There callers have a key of the host and no token: the Azure CLI, which looks at a deployment, and Event Grid.
-        paths = ["/admin/host/status"] + ["/runtime/webhooks/blobs"] * uploads
+        paths = ["/admin/host/status"] + ["/runtime/webhooks/blobs"] * (uploads and not rows)
         holes["open_paths"] = ", ".join(f"'{path}'" for path in paths)
     if uploads:
         holes |= {
@@ -223,13 +239,23 @@ def _holes(values: AzureValues) -> dict[str, str]:
             "output_prefix": values.output_prefix,
             "uploads_container": values.uploads_container,
         }
+    if rows:
+        holes["queue"] = _QUEUE
     return holes
+
+
+def _upload_roles(values: AzureValues) -> tuple[str, ...]:
+    """Return the roles that main.bicep names for uploads, beside those that it always does."""
+    if values.batch is not None:
+        return tuple(_UPLOAD_ROLES)
+    return ("storageQueueDataContributor",) * bool(values.uploads_container)
 
 
 def _always_ready(values: AzureValues) -> str:
     if not values.always_ready:
         return ""
-    groups = ["http"] + ["blob"] * bool(values.uploads_container)
+    told_by = "blob" if values.batch is None else "function:score_upload"
+    groups = ["http"] + [told_by] * bool(values.uploads_container)
     lines = [f"          {{ name: '{group}', instanceCount: {values.always_ready} }}" for group in groups]
     return "\n".join(["        alwaysReady: [ // kept started, and billed while idle", *lines, "        ]"])
 

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldpress._resources import template_root
-from coldpress.config import load_config
+from coldpress.config import BatchConfig, load_config
 from coldpress.errors import ConfigError, TemplateError
 from coldpress.render.azure import AUTHS, LOCATIONS, AzureValues, azure_values, render_azure
 from coldpress.render.template import write_files
+from coldpress_runtime.batch.event_grid import QUEUE
 from tests.support.golden import AZURE_CASES, TREES, differences
 from tests.support.local_aws import ROOT, tool
 
@@ -146,6 +147,66 @@ def test_without_uploads_there_is_nothing_of_them():
     files = render_azure(AzureValues(name="m"))
     assert "events.bicep" not in files
     assert not [name for name, text in files.items() if "UPLOADS" in text or "events.bicep" in text]
+
+
+def rows(**changes):
+    """The files of an app that scores blobs row by row."""
+    return render_azure(AzureValues(**{"name": "m", "uploads_container": "data", "batch": BatchConfig()} | changes))
+
+
+def test_for_rows_events_go_into_the_queue_that_the_function_listens_to():
+    text = rows()["main.bicep"]
+    assert re.findall(r"^  name: '(coldpress-uploads.*)'$", text, re.MULTILINE) == [QUEUE, f"{QUEUE}-poison"]
+    assert "endpointType: 'StorageQueue'" in text
+    assert "subjectBeginsWith: '/blobServices/default/containers/data/blobs/uploads/'" in text
+
+
+def test_for_rows_nothing_waits_for_a_key_of_the_host():
+    files = rows()
+    assert {"events.bicep", "events.sh"}.isdisjoint(files)
+    assert "events" not in files["deploy.sh"] + files["azure.yaml"]
+    assert "listKeys" not in "".join(files.values())
+    entra = rows(auth="entra", entra_client_id=_GUID)["main.bicep"]
+    assert "excludedPaths: ['/admin/host/status']" in entra
+
+
+def test_for_rows_the_app_may_read_the_one_prefix_write_the_other_and_use_the_queues():
+    text = rows(batch=BatchConfig(input="in/", output="out/"))["main.bicep"]
+    granted = re.findall(r"scope: (\w+)\n.*?principalId: (\w+).*?roles\.(\w+)\)", text, re.DOTALL)
+    assert granted[2:] == [
+        ("uploadsContainer", "identity", "storageBlobDataReader"),
+        ("uploadsContainer", "identity", "storageBlobDataContributor"),
+        ("uploads", "identity", "storageQueueDataContributor"),
+        ("uploadsQueue", "topic", "storageQueueDataMessageSender"),
+    ]
+    reads, writes = re.findall(r"condition: '(.*)'$", text, re.MULTILINE)
+    assert reads.endswith(r"blobs:path] StringStartsWith \'in/\'))")
+    assert writes.endswith(r"blobs:path] StringStartsWith \'out/\'))")
+    assert set(re.findall(r"blobs/([a-z/]+)\\'", writes)) == {"read", "write", "add/action", "delete", "move/action"}
+    for condition in (reads, writes):
+        assert condition.count("(") == condition.count(")")
+
+
+def test_for_rows_an_instance_has_one_job_and_time_for_it():
+    found = settings(rows(timeout_s=30, batch=BatchConfig(timeout_s=5400))["main.bicep"])
+    assert found["AzureFunctionsJobHost__functionTimeout"] == "'01:30:00'"
+    assert found["AzureFunctionsJobHost__extensions__queues__batchSize"] == "'1'"
+    assert found["AzureFunctionsJobHost__extensions__queues__newBatchThreshold"] == "'0'"
+    assert found["AZURE_CLIENT_ID"] == "identity.properties.clientId"
+    assert "{ name: 'function:score_upload', instanceCount: 2 }" in rows(always_ready=2)["main.bicep"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"uploads_container": ""}, "[batch] is set and targets.azure.uploads_container is not"),
+        ({"batch": BatchConfig(input="it's/")}, "cannot begin names of uploads"),
+        ({"environment": {"COLDPRESS_OUTPUT_PREFIX": "x/"}}, "counts for nothing beside [batch]: set batch.output"),
+    ],
+)
+def test_rows_that_cannot_be_scored_there_are_refused_at_once(wrong, said):
+    with pytest.raises(TemplateError, match=re.escape(said)):
+        rows(**wrong)
 
 
 def test_an_environment_of_azd_may_have_as_long_a_name_as_azd_takes():

@@ -24,6 +24,8 @@ MODELS = {
     "Microsoft.Storage/storageAccounts": ("storage", "StorageAccount"),
     "Microsoft.Storage/storageAccounts/blobServices": ("storage", "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers": ("storage", "BlobContainer"),
+    "Microsoft.Storage/storageAccounts/queueServices": ("storage", "QueueServiceProperties"),
+    "Microsoft.Storage/storageAccounts/queueServices/queues": ("storage", "StorageQueue"),
     "Microsoft.Web/serverfarms": ("web", "AppServicePlan"),
     "Microsoft.Web/sites": ("web", "Site"),
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": ("web", "CsmPublishingCredentialsPoliciesEntity"),
