@@ -17,6 +17,7 @@ from urllib.parse import quote as quote_url
 from coldpress._resources import template_root
 from coldpress.config import BatchConfig, Config
 from coldpress.errors import TemplateError
+from coldpress.render.gcp_uploads import same_service, service_for_rows
 from coldpress.render.template import Template, quote, slug
 from coldpress.render.values import Uploads, between, one_of
 
@@ -262,51 +263,16 @@ def _holes(values: GcpValues) -> dict[str, str]:
         "uploads_bucket_of_terraform": _hcl(values.uploads_bucket),
         "version_label": _label(values.version),
     }
-    holes |= _uploads_service(values, cpu)
+    if values.batch is None:
+        holes |= same_service(holes, gen1=gen1, in_shell=bool(values.uploads_bucket))
+    else:
+        holes |= service_for_rows(values.batch, max(values.cpu or 1, least_cpu(values.batch.memory_mb)))
     if values.uploads_bucket:
         holes |= {
             "uploads_bucket": values.uploads_bucket,
             "input_prefix": values.input_prefix,
             "output_prefix": values.output_prefix,
         }
-    return holes
-
-
-def _uploads_service(values: GcpValues, cpu: int) -> dict[str, str]:
-    """Return what fills the holes of the service that takes uploads: as the other one is, or as ``[batch]`` says."""
-    batch = values.batch
-    if batch is None:
-        in_shell = {
-            "memory": f"{values.memory_mb}Mi",
-            "cpu": str(cpu),
-            "generation_flag": " --execution-environment=gen1" if values.memory_mb < _LEAST_OF_GEN2_MB else "",
-            "concurrency": str(values.concurrency),
-            "instances": str(values.max_instances),
-            "timeout": f"{values.timeout_s}s",
-        }
-        in_terraform = {
-            "memory": "${var.memory_mb}Mi",
-            "cpu": "tostring(var.cpu)",
-            "generation": 'var.memory_mb < 512 ? "EXECUTION_ENVIRONMENT_GEN1" : null # Cloud Run chooses',
-            "concurrency": "var.concurrency",
-            "instances": "var.max_instances",
-            "timeout": "${var.timeout_s}s",
-        }
-    else:
-        vcpus = str(max(values.cpu or 1, least_cpu(batch.memory_mb)))
-        in_shell = {
-            "memory": f"{batch.memory_mb}Mi",
-            "cpu": vcpus,
-            "generation_flag": "",
-            "concurrency": "1",  # a job takes an instance
-            "instances": str(batch.concurrency),
-            "timeout": f"{batch.timeout_s}s",
-        }
-        in_terraform = in_shell | {"cpu": f'"{vcpus}"', "generation": "null # Cloud Run chooses"}
-        in_terraform.pop("generation_flag")
-    holes = {f"uploads_{name}_of_terraform": text for name, text in in_terraform.items()}
-    if values.uploads_bucket:
-        holes |= {f"uploads_{name}": text for name, text in in_shell.items()}
     return holes
 
 
