@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from coldpress_runtime.batch.options import Options
     from coldpress_runtime.batch.stores import Stat, Store
 
-__all__ = ["RANGE_BYTES", "Lines", "Range", "Survey", "join", "lines_of", "slices", "survey", "walk"]
+__all__ = ["RANGE_BYTES", "Lines", "Range", "Survey", "join", "lines_of", "range_bytes", "slices", "survey", "walk"]
 
 RANGE_BYTES = 32 << 20
-_MOST_RANGES = 4096
+_LEAST_BYTES = 8 << 20
+_FEW, _MANY = 64, 4096  # ranges: as many before they grow to RANGE_BYTES, and at most
 _START_BYTES = 64 << 10
 _LOOK_BYTES = 64 << 10
 _SIZES = Sizes(4 << 20, 1 << 62)
@@ -93,9 +94,16 @@ def lines_of(store: Store, stat: Stat, options: Options) -> Lines | None:
     return Lines(head.delimiter, head.names is not None)
 
 
+def range_bytes(size: int) -> int:
+    """Return how large the ranges of a file are; of a small one, as large as all of it."""
+    if size < 2 * _LEAST_BYTES:
+        return size
+    return max(_LEAST_BYTES, min(size // _FEW, RANGE_BYTES))
+
+
 def slices(size: int, begin: int = 0, step: int = RANGE_BYTES) -> list[tuple[int, int]]:
     """Cut a file into spans of ``step`` bytes, the same ones wherever the first of them begins."""
-    step = max(step, -(-size // _MOST_RANGES))
+    step = max(step, -(-size // _MANY))
     places = [begin, *range((begin // step + 1) * step, size, step), size]
     return list(pairwise(places))
 

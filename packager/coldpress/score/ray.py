@@ -21,7 +21,7 @@ from coldpress_runtime import errors
 from coldpress_runtime.batch.chunks import Position
 from coldpress_runtime.batch.job import Job, Outcome, Progress, run_job
 from coldpress_runtime.batch.parts import Gathered, Part, delete_parts, known_position
-from coldpress_runtime.batch.ranges import RANGE_BYTES, Lines, Range, Survey, join, lines_of, slices
+from coldpress_runtime.batch.ranges import Lines, Range, Survey, join, lines_of, range_bytes, slices
 from coldpress_runtime.errors import BatchError, ChangedError, ColdpressError, ConflictError, InputError, StoreError
 
 __all__ = ["score_on_ray"]
@@ -37,7 +37,7 @@ def score_on_ray(
     *,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
-    range_bytes: int = RANGE_BYTES,
+    range_size: Callable[[int], int] = range_bytes,
 ) -> list[Outcome]:
     """Do jobs on the cluster that ``RAY_ADDRESS`` names, else on one of this machine, which ends with this call.
 
@@ -48,7 +48,7 @@ def score_on_ray(
         build: a folder that ``coldpress pack`` wrote, a zip, or an unpacked function.
         workers: how many have the function open at once; None: as many as the cluster has CPUs.
         progress: is told the sum over all jobs whenever a worker has done a task.
-        range_bytes: how much of a large file a task is; a file of twice as much is large.
+        range_size: by a file's size, how many bytes of it a task is, where it is a plain one of lines.
 
     Returns:
         How each job ended.
@@ -64,7 +64,7 @@ def score_on_ray(
         return run.outcomes()
     with join_cluster(build) as cluster:
         near = all("://" not in job.url for job in jobs) and sum(job.input.size for job in jobs) <= _LOOKED_AT_HERE
-        ranges = _plan(jobs, range_bytes, _look_here if near else cluster.look)
+        ranges = _plan(jobs, range_size, _look_here if near else cluster.look)
         run.score(ranges, partial(cluster.score, target, jobs[0], workers))
     return run.outcomes()
 
@@ -84,9 +84,11 @@ class _Cut(NamedTuple):
     spans: list[tuple[int, int]]
 
 
-def _plan(jobs: Sequence[Job], range_bytes: int, look: Callable[[Tasks], Results]) -> dict[int, list[Range]]:
+def _plan(
+    jobs: Sequence[Job], range_size: Callable[[int], int], look: Callable[[Tasks], Results]
+) -> dict[int, list[Range]]:
     """Return what is left of large files of lines, in ranges, by the job's number; all other files are read whole."""
-    cuts = {number: cut for number, job in enumerate(jobs) if (cut := _cut(job, range_bytes))}
+    cuts = {number: cut for number, job in enumerate(jobs) if (cut := _cut(job, range_size))}
     words = {
         number: {"place": _place(jobs[number]), "stat": jobs[number].input, "lines": cut.lines, "begin": cut.begin}
         for number, cut in cuts.items()
@@ -105,18 +107,18 @@ def _plan(jobs: Sequence[Job], range_bytes: int, look: Callable[[Tasks], Results
     return {number: found for number, found in ranges.items() if found}
 
 
-def _cut(job: Job, range_bytes: int) -> _Cut | None:
+def _cut(job: Job, range_size: Callable[[int], int]) -> _Cut | None:
     """Say how the rest of a file can be cut; None when it is to be read by one worker, or need not be read."""
-    layout = job.layout
-    if job.input.size < 2 * range_bytes or any(map(layout.store.stat, (layout.manifest, layout.scores))):
+    layout, size = job.layout, job.input.size
+    if size <= (step := range_size(size)) or any(map(layout.store.stat, (layout.manifest, layout.scores))):
         return None
     try:
         lines, begin = lines_of(job.store, job.input, job.options), known_position(layout)
     except (InputError, ChangedError):
         return None
-    if lines is None or begin.offset >= job.input.size:
+    if lines is None or begin.offset >= size:
         return None
-    return _Cut(lines, begin, slices(job.input.size, begin.offset, range_bytes))
+    return _Cut(lines, begin, slices(size, begin.offset, step))
 
 
 class _Run:

@@ -20,7 +20,7 @@ LINES = Lines("", header=False)
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "_PART_BYTES", 3000)
+    monkeypatch.setattr(parts, "_PART_BYTES", 500)
     made = LocalStore(str(tmp_path / "store"), part_bytes=5000)
     made.put("in/numbers.txt", CONTENT)
     return made

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from coldpress_runtime.batch.blocks import Blocks
 from coldpress_runtime.batch.chunks import Position, Sizes
 from coldpress_runtime.batch.options import Options
-from coldpress_runtime.batch.ranges import Lines, join, lines_of, slices, survey, walk
+from coldpress_runtime.batch.ranges import Lines, join, lines_of, range_bytes, slices, survey, walk
 from coldpress_runtime.batch.stores import Stat
 from coldpress_runtime.errors import ChangedError, InputError
 
@@ -110,7 +110,11 @@ def test_slices_are_the_same_wherever_the_first_one_begins():
     assert slices(10, 0, 4) == [(0, 4), (4, 8), (8, 10)]
     assert slices(10, 5, 4) == [(5, 8), (8, 10)]
     assert slices(10, 8, 4) == [(8, 10)]
-    assert len(slices(1 << 50)) <= 4097
+
+
+def test_larger_files_have_more_ranges_and_then_larger_ones():
+    sizes = [1, 15 << 20, 16 << 20, 100 << 20, 1 << 30, 10 << 30, 1 << 40]
+    assert [len(slices(size, 0, range_bytes(size))) for size in sizes] == [1, 1, 2, 13, 64, 320, 4096]
 
 
 @pytest.mark.parametrize(
