@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from coldpress_runtime.batch.chunks import Position, Sizes
 from coldpress_runtime.batch.features import record_axes, solve_axes
+from coldpress_runtime.batch.formats import START_BYTES
 from coldpress_runtime.batch.lines import Splitter, csv_ends
 from coldpress_runtime.errors import BatchError, InputError
 from coldpress_runtime.json_text import describe
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Head", "Taken", "read_head", "split_record", "take_columns"]
 
 _DELIMITERS = b",;\t"
-_SAMPLE_BYTES = 64 << 10
 
 
 class Head(NamedTuple):
@@ -56,14 +56,14 @@ def read_head(stream: Stream, columns: Sequence[str] = ()) -> Head:
     """Read the start of a CSV file.
 
     Args:
-        stream: the file, from its beginning.
+        stream: the file, from its beginning; ``START_BYTES`` of it suffice.
         columns: names that a header must have; a record that has them is the header, even with numbers among them.
 
     Raises:
         InputError: the file begins with no record of CSV, or the header lacks a column.
     """
     splitter = Splitter(stream, Position())
-    line, newline, _ = splitter.peek(_SAMPLE_BYTES).lstrip().partition(b"\n")
+    line, newline, _ = splitter.peek(START_BYTES).lstrip().partition(b"\n")
     if b"\r" in line and not newline:
         raise InputError("Lines end in a carriage return alone, expected newlines; save the file with LF or CRLF.")
     outside = b"".join(line.split(b'"')[0::2])
@@ -72,12 +72,14 @@ def read_head(stream: Stream, columns: Sequence[str] = ()) -> Head:
     first = splitter.take(Sizes(rows=1))
     if first is None:
         return Head()
+    if len(first.data) >= START_BYTES:
+        raise InputError(
+            f"The first record is over {START_BYTES} bytes long; is the file CSV with a header or numbers?"
+        )
     try:
         fields = split_record(first.data.lstrip(b"\r\n"), delimiter)
     except csv.Error as error:
         raise InputError(f"The first record is not CSV: {error}; write a header or numbers.") from None
-    if first.reason:
-        raise InputError(f"The first record is too long to be one of CSV: {first.reason}")
     names = tuple(field.strip() for field in fields)
     missing = [name for name in columns if name not in names]
     if (columns and not missing) or _is_header(names):

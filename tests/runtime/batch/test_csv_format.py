@@ -10,6 +10,7 @@ from coldpress_runtime.batch.chunks import RAW_BYTES, Chunk, Position, Sizes
 from coldpress_runtime.batch.csv_format import CsvFormat
 from coldpress_runtime.batch.csv_head import Head, read_head
 from coldpress_runtime.batch.features import Signature
+from coldpress_runtime.batch.formats import START_BYTES
 from coldpress_runtime.errors import InputError
 from coldpress_runtime.signature import ValueInfo
 from coldpress_runtime.tensor import DTYPES, Tensor
@@ -166,9 +167,10 @@ def test_a_header_of_numbers_is_one_where_columns_names_them():
         (b"1,2\n", {"x": "COMPLEX64[n,2]"}, (), "Input 'x' is COMPLEX64, which CSV has no numbers for"),
         (b"a,b\r1,2\r3,4\r", {"x": "FP32[n,2]"}, (), "Lines end in a carriage return alone"),
         (b'a,"b"c\n1,2\n', {"x": "FP32[n,2]"}, (), "The first record is not CSV"),
+        (b"a," * (START_BYTES // 2), {"x": "FP32[n,2]"}, (), "The first record is over 262144 bytes long"),
         ("a,b\n1,2\n".encode("utf-16"), {"x": "FP32[n,2]"}, (), "UTF-16"),
     ],
-    ids=range(10),
+    ids=range(11),
 )  # fmt: skip
 def test_a_file_without_what_the_model_takes_is_refused_as_a_whole(data, inputs, columns, reason):
     with pytest.raises(InputError, match=reason):
