@@ -157,7 +157,8 @@ def test_damage_ends_the_rows(store):
     work = job(store)
     whole = ranges(work)[0]
     found = score_range(work, Doubling(), whole)
-    assert [part.damage for part in found] == ["The input is damaged."]
+    *others, last = [part.damage for part in found]
+    assert (set(others) - {""}, last) == (set(), "The input is damaged.")
     assert gather(work, found).manifest["truncated"]
     assert gather(work, found).manifest["rows"] == {"read": 31, "scored": 30, "rejected": 1}
 
