@@ -22,7 +22,7 @@ from coldpress_runtime.batch.frames import Channel
 from coldpress_runtime.batch.reading import read_fully
 from coldpress_runtime.batch.scoring import Scored
 from coldpress_runtime.batch.told import signature_of
-from coldpress_runtime.errors import BatchError
+from coldpress_runtime.errors import BatchError, ColdpressError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -71,6 +71,7 @@ class _Task:
         self.span = None if start is None else [start, start + len(chunk.data)]
         self.scored: Scored | None = None
         self.died = False  # of it
+        self.given_up = False  # by who asked for it
 
 
 class _Worker:
@@ -198,6 +199,11 @@ class Pool:
             self._workers.pop().close()
         self._selector.close()
 
+    @property
+    def signature(self) -> Signature:
+        """What the model takes and gives; raises ColdpressError when a worker cannot open it."""
+        return self._workers[0].signature
+
     def open(self, name: str, stream: Stream, options: Options, file: tuple[str, str] | None = None) -> _Scoring:
         """Return how the workers score an input.
 
@@ -213,7 +219,7 @@ class Pool:
             ColdpressError: a worker cannot open the model.
         """
         start = read_fully(stream, START_BYTES)
-        form = open_format(name, start, self._workers[0].signature, options)
+        form = open_format(name, start, self.signature, options)
         return _Scoring(form, partial(self._map, of=_Object(name, start, file)))
 
     def _map(self, chunks: Iterable[Chunk], of: _Object) -> Iterator[Scored]:
@@ -221,23 +227,27 @@ class Pool:
         order: deque[_Task] = deque()
         before: Position | None = None
         more = True
-        while True:
-            while more and len(order) < _AHEAD * len(self._workers):
-                chunk = next(waiting, None)
-                more = chunk is not None
-                if chunk is not None:
-                    start = chunk.end.offset - len(chunk.data)
-                    verbatim = before is not None and before.offset == start and not chunk.reason
-                    order.append(_Task(of, chunk, start if of.file and verbatim else None))
-                    before = chunk.end
-                    min(self._workers, key=lambda worker: len(worker.tasks)).give(order[-1])
-            if not order:
-                return
-            while (scored := order[0].scored) is None:
-                for key, _ in self._selector.select():
-                    self._take(key.data)
-            order.popleft()
-            yield scored
+        try:
+            while True:
+                while more and len(order) < _AHEAD * len(self._workers):
+                    chunk = next(waiting, None)
+                    more = chunk is not None
+                    if chunk is not None:
+                        start = chunk.end.offset - len(chunk.data)
+                        verbatim = before is not None and before.offset == start and not chunk.reason
+                        order.append(_Task(of, chunk, start if of.file and verbatim else None))
+                        before = chunk.end
+                        min(self._workers, key=lambda worker: len(worker.tasks)).give(order[-1])
+                if not order:
+                    return
+                while (scored := order[0].scored) is None:
+                    for key, _ in self._selector.select():
+                        self._take(key.data)
+                order.popleft()
+                yield scored
+        finally:
+            for task in order:
+                task.given_up = True
 
     def _start(self) -> _Worker:
         worker = _Worker(self._command, self._environment)
@@ -252,19 +262,29 @@ class Pool:
 
     def _take(self, worker: _Worker) -> None:
         """Take an answer, or put a fresh process in the place of one that has ended."""
-        given = worker.tasks
         try:
-            if (scored := worker.receive()) is not None:
-                given.popleft().scored = scored
+            scored = worker.receive()
         except _EndedError:
-            self._end(worker)
-            if given and given[0].died:
+            self._replace(worker)
+        except ColdpressError:
+            if not worker.tasks or not worker.tasks[0].given_up:
+                raise
+            self._replace(worker)
+        else:
+            if scored is not None:
+                worker.tasks.popleft().scored = scored
+
+    def _replace(self, worker: _Worker) -> None:
+        self._end(worker)
+        begun = worker.tasks[0] if worker.tasks else None
+        given = deque(task for task in worker.tasks if not task.given_up)
+        if begun is not None and not begun.given_up:
+            if begun.died:
                 self._score_one_by_one(given.popleft())
-            elif given:
-                given[0].died = True  # those after it were not begun
-            fresh = self._start()
-            for task in given:
-                fresh.give(task)
+            begun.died = True  # those after it were not begun
+        fresh = self._start()
+        for task in given:
+            fresh.give(task)
 
     def _score_one_by_one(self, task: _Task) -> None:
         """Score a chunk of which processes die, a record at a time; what a process dies of is a reject.
