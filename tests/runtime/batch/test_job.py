@@ -115,7 +115,9 @@ def test_another_process_may_come_between_any_two_calls(store, other):
 
 
 @given(st.lists(st.tuples(st.integers(0, 45), st.booleans(), st.sampled_from(FATES)), max_size=6))
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_processes_may_come_and_go_as_they_please(store, plan):
     haunt(job(store), plan)
     run(job(store))

@@ -26,7 +26,9 @@ def store(request, tmp_path):
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.sampled_from(FATES)), min_size=2, max_size=4))
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_processes_may_come_and_go_as_they_please(store, plan):
     haunt(job(store), plan)
     run_job(job(store), lease_s=0.0)
