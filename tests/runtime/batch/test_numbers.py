@@ -1,12 +1,13 @@
 import struct
 from decimal import Context, Decimal
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from coldpress_runtime.batch.numbers import read_number, read_numbers
+from coldpress_runtime.batch.numbers import _Text, read_number, read_numbers
 
 _DTYPES = ["float64", "float32", "float16", "int64", "uint64", "int32", "uint8", "bool"]
 
@@ -161,3 +162,25 @@ def test_what_stands_around_a_field_changes_nothing(texts, gap, before):
 def test_no_fields_are_no_numbers():
     values, bad = read_numbers(b"abc", np.array([], np.int64), np.array([], np.int64), np.dtype("float32"))
     assert len(values) == len(bad) == 0
+
+
+def test_numbers_next_to_the_middle_of_two_float32_are_rounded_as_those_of_python():
+    chance = Random(20)
+    texts = []
+    for _ in range(20_000):
+        middle = _NINETEEN.divide(2 * chance.randrange(2**23, 2**24) + 1, 2 ** chance.randrange(25, 40))
+        texts.append(format(middle * (1 + chance.randrange(-999, 1000) * Decimal("1e-18")), ".18f").encode())
+    expected = np.array([float(text) for text in texts]).astype(np.float32)
+    assert np.array(_read(texts, "float32")).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"5", b"0.3125", b"-0.034892183", b" +7.", b"0.30471707975443135", b"12345678.25", b"1.25e-07", b"-3E+2", b"1e5",
+     b"-1.039984106241014922e+00", b"123456789012345678"],
+    ids=str,
+)  # fmt: skip
+def test_numbers_of_all_common_kinds_are_read_many_at_once(text):
+    ends = np.arange(1, 1001) * (len(text) + 1) - 1
+    *_, odd = _Text((text + b",") * 1000).decimals(ends - len(text), ends)
+    assert not odd.any()
