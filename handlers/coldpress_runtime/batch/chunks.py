@@ -18,7 +18,10 @@ RAW_BYTES = 64 << 10
 
 
 class Position(NamedTuple):
-    """A place between two records: bytes into the decompressed input, and the number of the record that follows."""
+    """A place between two records: bytes into the decompressed input, and the number of the record that follows.
+
+    Formats that seek count records alone.
+    """
 
     offset: int = 0
     row: int = 0
@@ -42,7 +45,8 @@ class Chunk(NamedTuple):
     Attributes:
         first: number of the first record, from 0; headers and blank lines are no records.
         records: how many there are.
-        data: their bytes, each record whole.
+        data: their bytes, each record whole: as they lie in the input, or, from formats that have to pack them anew,
+            never as many as the input has between the end of the chunk before and ``end``.
         end: where the next chunk begins.
         reason: why its only record is not read: it is longer than ``Sizes.record_bytes``, and ``data`` is its start.
     """

@@ -153,7 +153,7 @@ class ZipFormat(_Files):
                 pending = _Pending(start)
                 for member in members[start.row :]:
                     if pending.full(member.file_size, sizes):
-                        yield from pending.take(Position(member.header_offset, pending.next))
+                        yield from pending.take(Position(row=pending.next))
                     reason = _too_long(member.file_size, sizes) or _outside(member.filename)
                     data = b""
                     if not reason:
@@ -163,7 +163,7 @@ class ZipFormat(_Files):
                         except InputError as error:
                             reason = str(error)
                     pending.add(member.filename, data, reason)
-                yield from pending.take(Position(pending.next, pending.next))
+                yield from pending.take(Position(row=pending.next))
 
 
 class _Pending:
@@ -171,6 +171,7 @@ class _Pending:
 
     def __init__(self, start: Position) -> None:
         self._first = start.row
+        self._offset = start.offset
         self._files: list[tuple[str, bytes, str]] = []
         self._size = 0
 
@@ -193,8 +194,11 @@ class _Pending:
     def take(self, end: Position) -> Iterator[Chunk]:
         """Yield the chunk of what was added, if anything was."""
         if self._files:
-            yield Chunk(self._first, len(self._files), b"".join(_packed(*file) for file in self._files), end)
-        self._first, self._files, self._size = self.next, [], 0
+            data = b"".join(_packed(*file) for file in self._files)
+            if len(data) == end.offset - self._offset:
+                data = b" " + data  # or it would look as if it were what lies in the input
+            yield Chunk(self._first, len(self._files), data, end)
+        self._first, self._offset, self._files, self._size = self.next, end.offset, [], 0
 
 
 class _File(NamedTuple):

@@ -171,7 +171,7 @@ class NpzFormat:
                     raise InputError(f"Array {name!r} ends before its {total} records.")
                 arrays[name] = header.array(data, records)
             first, row = row, row + records
-            yield Chunk(first, records, _pack(arrays), Position(row * size, row))
+            yield Chunk(first, records, _pack(arrays), Position(row=row))
 
     def _members(self, archive: zipfile.ZipFile) -> dict[str, str]:
         """Which member is which input's."""

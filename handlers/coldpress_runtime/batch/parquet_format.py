@@ -220,7 +220,7 @@ def _cut(batch: Any, row: int, sizes: Sizes) -> Iterator[Chunk]:
         while records > 1 and batch.slice(0, records).nbytes > min(2 * sizes.bytes, sizes.record_bytes):
             records //= 2
         part, batch = batch.slice(0, records), batch.slice(records)
-        end = Position(row + records, row + records)  # rows are what this format counts
+        end = Position(row=row + records)
         if part.nbytes > sizes.record_bytes:
             reason = f"The record is over {sizes.record_bytes} bytes long, which is more than is read as one."
             yield Chunk(row, 1, b"", end, reason)

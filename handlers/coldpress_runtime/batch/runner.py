@@ -10,18 +10,21 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from coldpress_runtime.batch.job import Job
+from coldpress_runtime.batch.job import Job, run_job
 from coldpress_runtime.batch.layout import Model, below, job_id
 from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.pool import Pool
+from coldpress_runtime.batch.tables import EXTENSIONS, write_table
 from coldpress_runtime.batch.worker import command
 from coldpress_runtime.errors import ManifestError
 from coldpress_runtime.manifest import Manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from coldpress_runtime.batch.chunks import Stream
+    from coldpress_runtime.batch.job import Outcome, Progress
     from coldpress_runtime.batch.settings import Batch
     from coldpress_runtime.batch.stores import Stat, Store
 
@@ -80,9 +83,17 @@ class Runner(NamedTuple):
         """Return the job of an object."""
         name = job_id(stat, self.model, self.options)
         key = stat.key.removeprefix(self.batch.input)
-        layout = below(store, self.batch.output, key, name, self.options.output_format)
+        table = self.options.output_format in EXTENSIONS  # made of JSON Lines
+        layout = below(store, self.batch.output, key, name, "jsonl" if table else self.options.output_format)
 
         def open_scoring(stream: Stream) -> Any:
             return self.pool.open(stat.key, stream, self.options)
 
         return Job(store, stat, url, layout, self.model, self.options, open_scoring)
+
+    def run(self, job: Job, deadline: Callable[[], float], progress: Callable[[Progress], None]) -> Outcome:
+        """Do a job, or go on with it, and write the table that was asked for; see ``run_job`` and ``write_table``."""
+        outcome = run_job(job, deadline=deadline, progress=progress)
+        if self.options.output_format in EXTENSIONS:
+            write_table(job, outcome, self.pool.signature.outputs)
+        return outcome

@@ -30,7 +30,6 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 
 from coldpress_runtime.batch.emf import Metrics
-from coldpress_runtime.batch.job import run_job
 from coldpress_runtime.batch.s3_events import Arrival, arrivals
 from coldpress_runtime.batch.stores import open_store
 from coldpress_runtime.errors import BatchError, ColdpressError, ConflictError, StoreError
@@ -141,7 +140,7 @@ class _Uploads:
             rows = progress.scored + progress.rejected
 
         try:
-            outcome = run_job(job, deadline=lambda: _seconds_left(context), progress=watch)
+            outcome = self._runner.run(job, lambda: _seconds_left(context), watch)
         except ConflictError as conflict:
             return self._contested(arrival, job, conflict)
         self._metrics.add(outcome)

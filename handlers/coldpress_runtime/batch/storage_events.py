@@ -10,7 +10,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from coldpress_runtime.batch.job import Outcome, run_job
+from coldpress_runtime.batch.job import Outcome
 from coldpress_runtime.batch.runner import Runner
 from coldpress_runtime.errors import ConflictError
 
@@ -108,12 +108,12 @@ def _score(runner: Runner, store: Store, key: str, url: str, time_left: Callable
         if len((job.layout.scores + _PART).encode()) > _LONGEST_KEY:
             reason = f"the names of its results would be longer than the {_LONGEST_KEY} bytes that a store takes"
             return Score(Outcome("failed", {}, reason))
-        score = _run(job, time_left)
+        score = _run(runner, job, time_left)
         if score.outcome.status != "gone":  # else what has its name now is scored, if there is anything
             return score
 
 
-def _run(job: Job, time_left: Callable[[], float]) -> Score:
+def _run(runner: Runner, job: Job, time_left: Callable[[], float]) -> Score:
     row = 0
 
     def watch(progress: Progress) -> None:
@@ -122,7 +122,7 @@ def _run(job: Job, time_left: Callable[[], float]) -> Score:
 
     layout = job.layout
     try:
-        outcome = run_job(job, deadline=time_left, progress=watch)
+        outcome = runner.run(job, time_left, watch)
     except ConflictError as conflict:
         if layout.store.stat(layout.checkpoint) is None and layout.store.stat(layout.manifest) is None:
             return Score(Outcome("failed", {}, str(conflict)))  # nobody is at work: something else has its names

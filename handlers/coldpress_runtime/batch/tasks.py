@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from coldpress_runtime.batch.blocks import Blocks
 from coldpress_runtime.batch.chunks import Position
-from coldpress_runtime.batch.job import Outcome, run_job
+from coldpress_runtime.batch.job import Outcome
 from coldpress_runtime.batch.parts import Gathered, delete_parts, known_position, score_range
 from coldpress_runtime.batch.ranges import Lines, Range, survey
 from coldpress_runtime.batch.stores import Stat, open_store
@@ -101,7 +101,7 @@ class Tasks:
             nonlocal rows
             rows = progress.scored + progress.rejected
 
-        outcome = run_job(job, deadline=seconds_left, progress=watch)
+        outcome = self._runner.run(job, seconds_left, watch)
         if outcome.status == "unfinished":
             return _again(item, rows)
         return _told(item, outcome)
