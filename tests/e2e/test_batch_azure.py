@@ -12,9 +12,11 @@ import pytest
 
 from coldpress.emulate.azure import AzureFunction
 from coldpress.emulate.http import HttpRequest
+from tests.support.batch_kill import survive
 from tests.support.batch_uploads import accounted, packed, table
 from tests.support.local_azure.azurite import Azurite, why_not
 from tests.support.local_azure.host import Queue, blob_created
+from tests.support.tiny import write_bundle
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=f"no Azurite: {why_not()}"),
@@ -88,6 +90,13 @@ def run_all(queue, app, most=20):
             return count
         assert queue.run(app), queue.errors
     raise AssertionError(f"there are still messages after {most}")
+
+
+@pytest.mark.cloud
+def test_every_row_survives_kills(tmp_path, store, container, monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", store.connection_string)
+    bundle = write_bundle(tmp_path / "bundle", "fp32")
+    assert survive(bundle, f"az://devstoreaccount1/{container}/", kills=2, rows=5000).killed >= 2
 
 
 def test_every_row_of_an_upload_is_scored_or_rejected_once_and_events_come_twice(

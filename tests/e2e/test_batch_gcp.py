@@ -11,8 +11,10 @@ import pytest
 
 from coldpress.emulate.gcp import FrameworkFunction
 from coldpress.emulate.http import HttpRequest
+from tests.support.batch_kill import survive
 from tests.support.batch_uploads import accounted, packed, table
 from tests.support.local_gcp import LocalStorage, python
+from tests.support.tiny import write_bundle
 
 pytestmark = [
     pytest.mark.skipif(not python().exists(), reason="`make tools` has not made .tools/gcp"),
@@ -81,6 +83,13 @@ def told(function):
     """What the function wrote into its log of jobs."""
     lines = [json.loads(line) for line in function.logs().splitlines() if line.startswith('{"severity"')]
     return [(line["severity"], line.get("status")) for line in lines]
+
+
+@pytest.mark.cloud
+def test_every_row_survives_kills(tmp_path, store, bucket, monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{store.host}")
+    bundle = write_bundle(tmp_path / "bundle", "fp32")
+    assert survive(bundle, f"gs://{bucket}/", kills=2, rows=5000).killed >= 2
 
 
 @pytest.mark.parametrize("key", ["rows.csv", "a folder/50% of a+b.csv", "Größe/数据 🙂.csv", "%41?x=1&y#z.csv"])

@@ -76,7 +76,7 @@ def arrival_of(message: bytes, service: str, container: str) -> Arrival | None:
             return Arrival(**document[_OWN])
         if document["eventType"] != "Microsoft.Storage.BlobCreated":
             return None
-        path = urlsplit(document["data"]["url"]).path
+        path = urlsplit(document["data"]["url"].strip()).path
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError(
             f"The queue holds {describe(message.decode('utf-8', 'replace'))}, which is no event of Event Grid's; let "
