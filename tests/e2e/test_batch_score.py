@@ -97,6 +97,27 @@ def test_a_finished_job_run_again_says_so_and_scores_a_changed_input_anew(build,
     assert (here / "scores.csv").read_bytes().startswith(first)
 
 
+def test_scores_may_be_a_table_which_is_made_again_where_it_is_missing(build, here):
+    (here / "data.csv").write_text(csv(pixels(20)))
+    for _ in range(2):
+        run = score("data.csv", "scores.npz", "--bundle", build)
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.startswith("scores.npz")
+        with np.load(here / "scores.npz") as table:
+            assert table["row"].tolist() == list(range(20))
+            assert table["probabilities"].shape == (20, 10)
+        (here / "scores.npz").unlink()
+
+
+def test_images_without_a_hook_are_refused_with_what_to_do(build, here):
+    (here / "photos").mkdir()
+    for name in ("1.png", "2.png"):
+        (here / "photos" / name).write_bytes(b"\x89PNG")
+    run = score("photos", "scores.jsonl", "--bundle", build)
+    assert run.returncode == 1
+    assert "photos/ is not scored: Files such as images are no tensors: pack the model with a hooks.py" in run.stderr
+
+
 def test_many_inputs_have_a_file_each(build, here):
     (here / "in" / "deep").mkdir(parents=True)
     (here / "in" / "a.csv").write_text(csv(pixels(3)))
@@ -147,7 +168,8 @@ def test_an_input_without_rows_is_done(build, here):
         (["data.csv", "scores.jsonl", "--bundle", "missing"], "missing is not a built function"),
         (["none.csv", "scores.jsonl", "--bundle", "BUILD"], "There is nothing at none.csv"),
         (["data.xls", "scores.jsonl", "--bundle", "BUILD"], "data.xls has an extension that is not known"),
-        (["data.csv", "scores.parquet", "--bundle", "BUILD"], "scores are written as .jsonl or .csv"),
+        (["data.csv", "scores.xls", "--bundle", "BUILD"], "scores are written as .jsonl, .csv, .parquet, .npz"),
+        (["data.csv", "s.npz", "--bundle", "BUILD", "--engine", "ray"], "Ray writes .jsonl or .csv"),
         (["data.csv", "data.csv", "--bundle", "BUILD"], "among what is scored"),
         (["data.csv", "./", "--bundle", "BUILD"], "among what is scored"),
         ([".", "out/", "--bundle", "BUILD"], "the scores would be scored next"),

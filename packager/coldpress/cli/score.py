@@ -10,6 +10,7 @@ from coldpress.errors import ConfigError
 
 if TYPE_CHECKING:
     from coldpress.score.function import BatchFunction
+    from coldpress.score.local import LocalEngine
     from coldpress.score.plan import Plan
     from coldpress_runtime.batch.job import Job, Outcome
     from coldpress_runtime.batch.options import Options
@@ -26,7 +27,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser("score", help="score files row by row with a built function", description=__doc__)
     parser.add_argument("places", nargs="+", metavar="SRC... DST",
                         help="files, globs, folders, or s3://, gs://, az:// places; and where scores go: a file "
-                        "(.jsonl or .csv), or a folder or prefix, with a slash at its end")  # fmt: skip
+                        "(.jsonl, .csv, .parquet or .npz), or a folder or prefix, with a slash at its end")  # fmt: skip
     parser.add_argument("--bundle", type=Path, required=True, metavar="BUILD",
                         help="what pack wrote (build/aws), a zip, or an unpacked function")  # fmt: skip
     parser.add_argument("--format", choices=_FORMATS, help="what SRC holds (default: as its name and content say)")
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from coldpress.score.plan import make_plan  # noqa: PLC0415
     from coldpress.score.sources import find_inputs  # noqa: PLC0415
     from coldpress_runtime.batch.layout import Model  # noqa: PLC0415
+    from coldpress_runtime.batch.tables import EXTENSIONS  # noqa: PLC0415
 
     if len(args.places) < 2:
         raise ConfigError(f"Only {args.places[0]} is named: expected what to score, and where the scores go.")
@@ -62,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     with prepared(args.bundle) as function:
         found = find_inputs(sources, args.format or "")
         options = _options(args, function, destination)
+        if args.engine == "ray" and options.output_format in EXTENSIONS:
+            raise ConfigError(f"Ray writes .jsonl or .csv, and {destination} is to be a table; choose one of these.")
         manifest = function.manifest
         model = Model(manifest.name, manifest.version, manifest.model.sha256)
         with LocalEngine(function, options, workers) as engine:
@@ -70,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
                 say(f"{found.passed:,} files of kinds that are not scored are passed over.")
             if args.dry_run:
                 return _estimate(args, plan, function, workers)
-            outcomes = _score(args, plan)
+            outcomes = _score(args, plan, engine)
     if outcomes is None:
         return 1
     return _report(args, plan, outcomes)
@@ -114,7 +118,7 @@ def _options(args: argparse.Namespace, function: "BatchFunction", destination: s
         raise ConfigError(f"--max-rejects is {share}; expected a share from 0 to 1, such as 0.1.")
     return Options(
         input_format=args.format or "",
-        output_format=output_format(destination),
+        output_format=output_format(destination, batch.format if batch else "jsonl"),
         columns=_names(args.columns) if args.columns else batch.columns if batch else (),
         outputs=_names(args.outputs) if args.outputs else batch.outputs if batch else (),
         max_rejects=share,
@@ -125,9 +129,8 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _score(args: argparse.Namespace, plan: "Plan") -> "list[Outcome] | None":
+def _score(args: argparse.Namespace, plan: "Plan", engine: "LocalEngine") -> "list[Outcome] | None":
     """Do the jobs; None when somebody stopped it."""
-    from coldpress.score.local import score_here  # noqa: PLC0415
     from coldpress.score.progress import scoring_bar  # noqa: PLC0415
 
     try:
@@ -136,7 +139,7 @@ def _score(args: argparse.Namespace, plan: "Plan") -> "list[Outcome] | None":
                 from coldpress.score.ray import score_on_ray  # noqa: PLC0415
 
                 return score_on_ray(plan.jobs, plan.base or ".", args.bundle, workers=args.workers, progress=tell)
-            return list(score_here(plan.jobs, tell))
+            return list(engine.score(plan.jobs, tell))
     except KeyboardInterrupt:
         say("Stopped; what is scored is kept: run the same command again to go on.")
         return None
@@ -164,7 +167,7 @@ def _report(args: argparse.Namespace, plan: "Plan", outcomes: "Sequence[Outcome]
 
 def _line(plan: "Plan", job: "Job", outcome: "Outcome") -> str:
     """Say how one job ended."""
-    scores, rejects = plan.base + job.layout.scores, plan.base + job.layout.rejects
+    scores, rejects = plan.result(job), plan.base + job.layout.rejects
     if outcome.status not in _GOOD:
         seen = f" The rejects are in {rejects}." if outcome.manifest.get("outputs", {}).get("rejects") else ""
         return f"{job.url} is not scored: {outcome.reason}{seen}"
@@ -191,7 +194,7 @@ def _sum(plan: "Plan", outcomes: "Sequence[Outcome]") -> dict[str, Any]:
         "rows_per_s": round(rows["read"] / seconds, 1) if seconds else None,
         "jobs": [
             {**outcome.manifest, "status": outcome.status, "reason": outcome.reason, "url": job.url,
-             "scores": plan.base + job.layout.scores}
+             "scores": plan.result(job)}
             for job, outcome in zip(plan.jobs, outcomes, strict=True)
         ],
     }  # fmt: skip

@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from coldpress.score.function import BatchFunction
+from coldpress.score.plan import result_key
 from coldpress.score.sources import Input
 from coldpress_runtime.batch.compression import is_compressed
 from coldpress_runtime.batch.job import Job, Outcome, Progress, run_job
 from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.pool import Pool
 from coldpress_runtime.batch.stores.local import LocalStore
+from coldpress_runtime.batch.tables import write_table
 from coldpress_runtime.batch.worker import command
 
-__all__ = ["LocalEngine", "own_cores", "score_here"]
+__all__ = ["LocalEngine", "own_cores"]
 
 _LEASE_S, _SAVE_S = 3.0, 1.0
 """Writing is quick here, and who runs a killed command again shall not wait long."""
@@ -64,6 +66,31 @@ class LocalEngine:
             self._pool = Pool(self._command, self._workers, self._environment)
         return self._pool
 
+    def score(self, jobs: Sequence[Job], progress: Callable[[Progress], None]) -> Iterator[Outcome]:
+        """Do jobs one after the other, and yield how each ended.
+
+        Args:
+            jobs: what is to be done.
+            progress: is told the sum over all jobs.
+
+        Raises:
+            ColdpressError: a worker cannot open the model, a store refuses, or another process is at work on a job.
+        """
+        before = Progress(0, 0, 0)
+        for job in jobs:
+
+            def tell(done: Progress, before: Progress = before) -> None:
+                progress(Progress(*map(sum, zip(before, done, strict=True))))
+
+            outcome = run_job(job, progress=tell, lease_s=_LEASE_S, save_s=_SAVE_S)
+            if job.layout.store.stat(result_key(job.layout.scores, job.options.output_format)) is None:
+                write_table(job, outcome, self.pool().signature.outputs)
+            rows = outcome.manifest.get("rows", {"scored": 0, "rejected": 0})
+            done = Progress(rows["scored"], rows["rejected"], job.input.size)
+            before = Progress(*map(sum, zip(before, done, strict=True)))
+            progress(before)
+            yield outcome
+
     def close(self) -> None:
         """End the workers."""
         if self._pool is not None:
@@ -75,27 +102,3 @@ class LocalEngine:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-
-def score_here(jobs: Sequence[Job], progress: Callable[[Progress], None]) -> Iterator[Outcome]:
-    """Do jobs one after the other, and yield how each ended.
-
-    Args:
-        jobs: what is to be done.
-        progress: is told the sum over all jobs.
-
-    Raises:
-        ColdpressError: a worker cannot open the model, a store refuses, or another process is at work on a job.
-    """
-    before = Progress(0, 0, 0)
-    for job in jobs:
-
-        def tell(done: Progress, before: Progress = before) -> None:
-            progress(Progress(*map(sum, zip(before, done, strict=True))))
-
-        outcome = run_job(job, progress=tell, lease_s=_LEASE_S, save_s=_SAVE_S)
-        rows = outcome.manifest.get("rows", {"scored": 0, "rejected": 0})
-        done = Progress(rows["scored"], rows["rejected"], job.input.size)
-        before = Progress(*map(sum, zip(before, done, strict=True)))
-        progress(before)
-        yield outcome

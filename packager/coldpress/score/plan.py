@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from coldpress.errors import ConfigError
@@ -12,11 +12,12 @@ from coldpress_runtime.batch.job import Job
 from coldpress_runtime.batch.layout import Layout, Model, below, beside, job_id
 from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.stores import open_store
+from coldpress_runtime.batch.tables import EXTENSIONS
 
-__all__ = ["OUTPUTS", "Plan", "make_plan", "output_format"]
+__all__ = ["OUTPUTS", "Plan", "make_plan", "output_format", "result_key"]
 
-OUTPUTS = ("jsonl", "csv")
-"""Formats of scores, which are the extensions of their files too."""
+OUTPUTS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet", "npz": "npy"}
+"""Formats of scores by the extensions of their files."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,37 @@ class Plan:
         """How much there is to read."""
         return sum(job.input.size for job in self.jobs)
 
+    def result(self, job: Job) -> str:
+        """Return where what was asked for is."""
+        return self.base + result_key(job.layout.scores, job.options.output_format)
+
     @property
     def largest(self) -> Job:
         """The job with the most to read."""
         return max(self.jobs, key=lambda job: job.input.size)
 
 
-def output_format(destination: str) -> str:
-    """Tell from its name how scores are to be written.
+def output_format(destination: str, otherwise: str = "jsonl") -> str:
+    """Tell from its name how scores are to be written; ``otherwise`` where it is a folder or a prefix.
 
     Raises:
         ConfigError: its extension is of no format that scores are written in.
     """
-    extension = Path(destination.rstrip("/")).suffix.lower().removeprefix(".")
-    if not extension or destination.endswith("/") or Path(destination).is_dir():
-        return OUTPUTS[0]
+    extension = PurePosixPath(destination).suffix.lower().removeprefix(".")
+    if not extension or _is_folder(destination):
+        return otherwise
     if extension not in OUTPUTS:
         raise ConfigError(
-            f"{destination} ends with .{extension}, and scores are written as .{' or .'.join(OUTPUTS)}; choose one of "
+            f"{destination} ends with .{extension}, and scores are written as .{', .'.join(OUTPUTS)}; choose one of "
             "these, or a folder, with a slash at its end."
         )
-    return extension
+    return OUTPUTS[extension]
+
+
+def result_key(scores: str, form: str) -> str:
+    """Return the key of what was asked for: the table that is made of the scores, or the scores themselves."""
+    extension = EXTENSIONS.get(form)
+    return f"{scores.removesuffix('.jsonl')}.{extension}" if extension else scores
 
 
 def make_plan(
@@ -72,7 +83,7 @@ def make_plan(
 
     One object that is scored into one file has its results beside that file. The results of several go below
     ``destination``: in a bucket as the deployed function lays them out, in a folder each in a file that is named after
-    its input.
+    its input. A table (.parquet, .npz) is made of JSON Lines, which stay beside it.
 
     Args:
         sources: what is to be scored.
@@ -95,6 +106,7 @@ def make_plan(
         )
     into = destination if (sources.one and not folder) or destination.endswith("/") else f"{destination}/"
     store, key = open_store(into)
+    extension = "jsonl" if options.output_format in EXTENSIONS else options.output_format
     jobs: list[Job] = []
     taken: dict[str, str] = {}
     for item in sources.inputs:
@@ -106,12 +118,13 @@ def make_plan(
         taken[item.below] = item.url
         name = job_id(item.stat, model, options)
         if sources.one and not folder:
-            layout = beside(store, key, name)
+            table = options.output_format in EXTENSIONS
+            layout = beside(store, f"{key.rpartition('.')[0]}.jsonl" if table else key, name)
         elif "://" in into:
-            layout = below(store, key, item.below, name, options.output_format)
+            layout = below(store, key, item.below, name, extension)
         else:
-            layout = beside(store, f"{key}{item.below}.{options.output_format}", name)
-        _make_room(layout, item, overwrite=overwrite)
+            layout = beside(store, f"{key}{item.below}.{extension}", name)
+        _make_room(layout, item, result_key(layout.scores, options.output_format), overwrite=overwrite)
         jobs.append(Job(item.store, item.stat, item.url, layout, model, options, open_scoring(item)))
     return Plan(tuple(jobs), into.removesuffix(key))
 
@@ -138,7 +151,7 @@ def _refuse_loop(sources: Sources, destination: str) -> None:
             )
 
 
-def _make_room(layout: Layout, item: Input, *, overwrite: bool) -> None:
+def _make_room(layout: Layout, item: Input, result: str, *, overwrite: bool) -> None:
     """Clear away the results of another version of an input, model or setting; refuse what is not ours.
 
     Raises:
@@ -150,14 +163,14 @@ def _make_room(layout: Layout, item: Input, *, overwrite: bool) -> None:
         job = _job_of(store.read(layout.manifest, 0, manifest.size, manifest.version))
         if job == layout.job and not overwrite:
             return
-    elif store.stat(layout.scores) is None or store.stat(layout.checkpoint) is not None:
+    elif store.stat(layout.checkpoint) is not None or not any(map(store.stat, (layout.scores, result))):
         return
     if (manifest is None or not job) and not overwrite:
         raise ConfigError(
-            f"{layout.scores}, where the scores of {item.url} go, is there and was not written by this command; "
+            f"{result}, where the scores of {item.url} go, is there and was not written by this command; "
             "choose another name, or add --overwrite."
         )
-    for key in (layout.manifest, layout.scores, layout.rejects, layout.checkpoint):
+    for key in (layout.manifest, result, layout.scores, layout.rejects, layout.checkpoint):
         store.delete(key)
 
 

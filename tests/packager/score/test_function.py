@@ -10,7 +10,7 @@ import pytest
 from coldpress.errors import EmulateError
 from coldpress.interpreters import find_interpreter
 from coldpress.score.function import prepared
-from coldpress.score.local import LocalEngine, own_cores, score_here
+from coldpress.score.local import LocalEngine, own_cores
 from coldpress.score.plan import make_plan
 from coldpress.score.sources import find_inputs
 from coldpress_runtime.batch.layout import Model
@@ -43,7 +43,7 @@ def score(function, here):
     with LocalEngine(function, options, 1) as engine:
         sources = find_inputs([str(here / "rows.jsonl")])
         plan = make_plan(sources, str(here / "s.jsonl"), Model("m", "1", "0" * 64), options, engine.open_scoring)
-        (outcome,) = score_here(plan.jobs, lambda _done: None)
+        (outcome,) = engine.score(plan.jobs, lambda _done: None)
     assert outcome.manifest["rows"]["scored"] == 2
     return json.loads((here / "s.jsonl").read_text().splitlines()[1])["y"][1]
 

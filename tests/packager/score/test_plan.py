@@ -27,7 +27,7 @@ def planned(*sources, to, options=Options(), overwrite=False):  # noqa: B008 - a
 
 
 def places(plan):
-    return [plan.base + job.layout.scores for job in plan.jobs]
+    return [plan.result(job) for job in plan.jobs]
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,33 @@ def test_all_that_a_job_writes_lies_beside_its_scores(here):
 
 @pytest.mark.parametrize(
     ("to", "form"), [("a.jsonl", "jsonl"), ("a.CSV", "csv"), ("out/", "jsonl"), ("s3://b/p/", "jsonl"), ("x", "jsonl"),
-                     ("v1.2/", "jsonl")]
+                     ("v1.2/", "jsonl"), ("a.parquet", "parquet"), ("a.npz", "npy")]
 )  # fmt: skip
 def test_the_name_of_the_scores_says_how_they_are_written(to, form):
     assert output_format(to) == form
 
 
+def test_a_folder_takes_what_the_bundle_says():
+    assert (output_format("out/", "csv"), output_format("a.jsonl", "csv")) == ("csv", "jsonl")
+
+
 def test_scores_are_written_in_no_other_format():
-    with pytest.raises(ConfigError, match=r"ends with \.parquet"):
-        output_format("a.parquet")
+    with pytest.raises(ConfigError, match=r"ends with \.xls"):
+        output_format("a.xls")
+
+
+def test_a_table_lies_beside_the_lines_that_it_is_made_of(here):
+    plan = planned("c.csv", to="out/t.parquet", options=Options(output_format="parquet"))
+    assert places(plan) == ["out/t.parquet"]
+    assert plan.jobs[0].layout.scores == "t.jsonl"
+    several = planned("in", to="out/", options=Options(output_format="npy"))
+    assert places(several) == ["out/a.csv.npz", "out/deep/b.csv.npz"]
+    (here / "out").mkdir()
+    for name in ("t.parquet", "t.jsonl"):
+        (here / "out" / name).write_text("mine")
+        with pytest.raises(ConfigError, match="add --overwrite"):
+            planned("c.csv", to="out/t.parquet", options=Options(output_format="parquet"))
+        (here / "out" / name).unlink()
 
 
 @pytest.mark.parametrize(
