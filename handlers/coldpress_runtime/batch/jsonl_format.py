@@ -41,13 +41,22 @@ _SEGMENTS = (256, 32)  # lines read together: their values stay in a processor's
 
 
 class JsonLinesFormat:
-    """Reads JSON Lines for one model."""
+    """Reads JSON Lines for one model.
+
+    Args:
+        signature: what the model takes.
+
+    Raises:
+        BatchError: ``columns`` are too many or too few for the input.
+    """
 
     seeks = False
     head = ""
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
+        if signature.only is not None and signature.columns and not signature.preprocess:
+            solve_axes(signature.only, len(signature.columns))
         self._has_fast_road = all(map(has_batch_axis, signature.inputs.values()))
 
     def chunks(self, stream: Stream, start: Position, sizes: Sizes) -> Iterator[Chunk]:

@@ -217,6 +217,8 @@ def test_columns_need_one_input(tmp_path):
     service = open_service(tmp_path / "bundle", "two_inputs")
     with pytest.raises(BatchError, match="this model has the inputs"):
         Signature.of(service, ("a",))
+    with pytest.raises(BatchError, match="A record has 3 columns, but one record of input 'x' has shape"):
+        JsonLinesFormat(_signature(x="FP32[n,2]", columns=("a", "b", "c")))
     service = open_service(tmp_path / "other", "fp32")
     with pytest.raises(BatchError, match="holds a name twice"):
         Signature.of(service, ("a", "a"))

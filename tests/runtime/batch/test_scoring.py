@@ -170,6 +170,13 @@ def test_what_preprocess_refuses_is_a_reject(tmp_path, failure, reason):
     assert rejects[3].startswith("The record is not JSON")
 
 
+def test_preprocess_may_make_several_rows_of_a_record(tmp_path):
+    hooks = "def preprocess(request):\n    n = request.json()\n    return {'x': [[n, place] for place in range(n)]}\n"
+    service = open_service(tmp_path / "bundle", "fp32", hooks)
+    rows, _ = score_lines(service, 1, 3, 1)
+    assert [row["y"] for row in rows] == [[1, 0], [[3, 0], [3, 1], [3, 2]], [1, 0]]
+
+
 def test_postprocess_makes_the_row(tmp_path):
     hooks = (
         "def postprocess(outputs):\n    n = outputs['y'].tolist()[0][0]\n"
