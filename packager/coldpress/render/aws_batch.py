@@ -61,7 +61,7 @@ def batch_pieces(batch: BatchConfig | None, events: str, piece: Callable[..., st
         dead_sender=piece(f"batch/{events}_sender.yaml", queue="DeadLetters") if bridge else "",
         rule=piece("batch/eventbridge_rule.yaml") if bridge else "",
         traces=traces,
-        state_machine=_state_machine(piece, traces),
+        state_machine=_state_machine(piece, traced=bool(traces)),
     )
     plain = {name: piece(f"batch/{name}.yaml") for name in ("conditions", "outputs", "parameters")}
     readme = piece("batch/README.md", bucket_setting=_BUCKET_SETTINGS[events])
@@ -69,7 +69,8 @@ def batch_pieces(batch: BatchConfig | None, events: str, piece: Callable[..., st
     return {**plain, "resources": resources, "readme": readme, "file": file}
 
 
-def _state_machine(piece: Callable[..., str], traces: str) -> str:
+def _state_machine(piece: Callable[..., str], *, traced: bool) -> str:
+    sampling = piece("batch/sampling.yaml") if traced else ""
     retry = piece("batch/retry.yaml")
     maps = {
         # What could not be surveyed is read through from its start.
@@ -79,7 +80,7 @@ def _state_machine(piece: Callable[..., str], traces: str) -> str:
     }
     inner = indent(retry, "      ")
     filled = {name: piece("batch/map.yaml", retry=inner, **words) for name, words in maps.items()}
-    return piece("batch/state_machine.yaml", retry=retry, traces=traces, **filled)
+    return piece("batch/state_machine.yaml", retry=retry, sampling=sampling, **filled)
 
 
 def batch_holes(batch: BatchConfig, model: str, environment: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from coldpress.cli import main
-from coldpress.config import SamplesConfig, ShrinkConfig, load_config
+from coldpress.config import BatchConfig, SamplesConfig, ShrinkConfig, load_config
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def written(tmp_path, monkeypatch):
 
 
 def uncommented(file):
-    """The text with each setting that is a comment in force."""
-    return re.sub(r"(?m)^# ( *)(?=\w+ = |\")", r"\1", file.read_text())
+    """The text with each setting, and each table, that is a comment in force."""
+    return re.sub(r"(?m)^# ( *)(?=\w+ = |\"|\[)", r"\1", file.read_text())
 
 
 def test_as_it_is_written_everything_has_its_default(written):
@@ -32,7 +32,9 @@ def test_with_all_of_it_uncommented_it_is_still_valid(written):
     assert load_config(written).samples.states == {"state": "stateN"}
 
 
-@pytest.mark.parametrize(("table", "settings"), [("samples", SamplesConfig), ("shrink", ShrinkConfig)])
+@pytest.mark.parametrize(
+    ("table", "settings"), [("samples", SamplesConfig), ("shrink", ShrinkConfig), ("batch", BatchConfig)]
+)
 def test_it_shows_every_setting_and_the_defaults_there_are(written, table, settings):
     shown = tomllib.loads(uncommented(written))[table]
     fields = {field.name: field.default for field in dataclasses.fields(settings)}
