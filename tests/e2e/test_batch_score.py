@@ -126,7 +126,7 @@ def test_many_inputs_have_a_file_each(build, here):
     (here / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pixels(5).tolist()))
     run = score("in", "c.jsonl", "out/", "--bundle", build)
     assert run.returncode == 0, run.stderr
-    assert "1 files of kinds that are not scored are passed over." in run.stderr
+    assert "Passed over, of kinds that are not scored: 1 file." in run.stderr
     assert "3 inputs: 12 rows scored, 0 rejected" in run.stdout
     counts = {name: len(read(here / "out" / name)) for name in ("a.csv.jsonl", "deep/b.csv.gz.jsonl", "c.jsonl.jsonl")}
     assert list(counts.values()) == [3, 4, 5]
@@ -301,4 +301,4 @@ def test_a_terminal_shows_how_fast_it_goes(build, here):
     os.close(ours)
     assert running.returncode == 0
     assert b"rows/s" in shown
-    assert b"1 rejects" in shown
+    assert b"1 reject" in shown

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         with LocalEngine(function, options, workers) as engine:
             plan = make_plan(found, destination, model, options, engine.open_scoring, overwrite=args.overwrite)
             if found.passed:
-                say(f"{found.passed:,} files of kinds that are not scored are passed over.")
+                say(f"Passed over, of kinds that are not scored: {_count(found.passed, 'file')}.")
             if args.dry_run:
                 return _estimate(args, plan, function, workers)
             outcomes = _score(args, plan, engine)
@@ -159,7 +159,7 @@ def _report(args: argparse.Namespace, plan: "Plan", outcomes: "Sequence[Outcome]
         total = _sum(plan, outcomes)
         rows = total["rows"]
         emit_text(
-            f"{len(outcomes):,} inputs: {rows['scored']:,} rows scored, {rows['rejected']:,} rejected, in "
+            f"{len(outcomes):,} inputs: {_count(rows['scored'], 'row')} scored, {rows['rejected']:,} rejected, in "
             f"{total['seconds']:,.1f} s."
         )
     return 0 if done else 1
@@ -172,12 +172,16 @@ def _line(plan: "Plan", job: "Job", outcome: "Outcome") -> str:
         seen = f" The rejects are in {rejects}." if outcome.manifest.get("outputs", {}).get("rejects") else ""
         return f"{job.url} is not scored: {outcome.reason}{seen}"
     rows, seconds = outcome.manifest["rows"], outcome.manifest["seconds"]["total"]
-    bad = f", {rows['rejected']:,} rejects in {rejects}" if rows["rejected"] else ", no rejects"
+    bad = f", {_count(rows['rejected'], 'reject')} in {rejects}" if rows["rejected"] else ", no rejects"
     if outcome.status == "already-done":
-        return f"{scores} is done already: {rows['scored']:,} rows{bad}. Nothing was scored."
+        return f"{scores} is done already: {_count(rows['scored'], 'row')}{bad}. Nothing was scored."
     speed = f" in {seconds:,.1f} s, {rows['read'] / seconds:,.0f} rows/s" if seconds and rows["read"] else ""
     cut = " The input is damaged at its end." if outcome.manifest["truncated"] else ""
-    return f"{scores}: {rows['scored']:,} rows{speed}{bad}.{cut}"
+    return f"{scores}: {_count(rows['scored'], 'row')}{speed}{bad}.{cut}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def _sum(plan: "Plan", outcomes: "Sequence[Outcome]") -> dict[str, Any]:

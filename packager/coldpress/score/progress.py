@@ -36,7 +36,7 @@ def scoring_bar(total_bytes: int) -> Iterator[Callable[[Progress], None]]:
             began.append((now, rows)) if not began else None
             elapsed = now - began[0][0]
             speed = f"{(rows - began[0][1]) / elapsed:,.0f} rows/s" if elapsed > 0 else f"{rows:,} rows"
-            rejects = f"[yellow]{done.rejected:,} rejects[/yellow]" if done.rejected else ""
+            rejects = f"[yellow]{done.rejected:,} reject{'s' * (done.rejected != 1)}[/yellow]" if done.rejected else ""
             bars.update(task, completed=done.bytes, speed=speed, rejects=rejects)
 
         yield tell

@@ -1,6 +1,7 @@
 """A built function as workers open it: on this machine's engine, on the Python that its hooks need, with one thread."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -100,6 +101,7 @@ def test_a_zip_without_a_manifest_is_refused(tmp_path):
         pass
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="affinity is Linux's")
 def test_the_cores_are_those_that_this_process_may_use():
     question = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
     question += "from coldpress.score.local import own_cores; print(own_cores())"

@@ -193,7 +193,8 @@ list(scoring.map(scoring.form.chunks(io.BytesIO(b"1\\n2\\n"), Position(), Sizes(
 SLEEPER = "import time\ndef preprocess(request):\n    time.sleep(600)\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="processes of others can be waited for on Linux")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_workers_end_with_the_process_that_started_them(tmp_path, number):
     root = write_bundle(tmp_path / "slow", "fp32", SLEEPER)
     with subprocess.Popen(
