@@ -4,6 +4,7 @@
 test plays the part of Lambda that polls the queue, and so may deliver twice, out of order, and kill.
 """
 
+import ast
 import json
 import shutil
 import threading
@@ -20,6 +21,7 @@ from coldpress.emulate.http import HttpRequest
 from coldpress.render.aws import AwsValues, render_aws
 from coldpress.render.template import write_files
 from tests.support.local_aws import LocalAws
+from tests.support.local_aws.calls import Calls, allows, unused
 from tests.support.local_aws.functions import Functions
 from tests.support.local_aws.poller import Deployed, Poller, clients
 from tests.support.packing import coldpress, shared
@@ -439,6 +441,39 @@ def test_the_command_line_has_the_state_machine_score(stack, monkeypatch, pixels
     elsewhere = coldpress(*words, f"{bucket}/uploads/typed/", f"{bucket}/elsewhere/")
     assert elsewhere.returncode == 1
     assert f"is not where the stack scoring writes; give {bucket}/scores/" in elsewhere.stderr
+
+
+def statements(aws, role):
+    """What a role may do, as it is deployed."""
+    (iam,) = clients(aws, "iam")
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policies = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+    # moto has those of templates as Python writes them.
+    return [statement for policy in policies for statement in ast.literal_eval(policy)["Statement"]]
+
+
+def test_the_role_allows_what_the_function_does_and_little_else(stack, functions, pixels):
+    with Calls(stack.aws.endpoint) as calls:
+        with stack.poller(timeout_s=12, endpoint=calls.endpoint) as poller:
+            stack.put("uploads/calls/turns.jsonl", lines(pixels[:60]))
+            poller.drain()
+        with stack.poller(endpoint=calls.endpoint) as poller:
+            # Enough rows for an upload in parts, which is given up since too many are no rows at the end.
+            stack.put("uploads/calls/failed.jsonl", lines(pixels) * 200 + b"no json\n" * 20_000)
+            stack.put("uploads/calls/enough.jsonl", lines(pixels) * 200)
+            poller.drain()
+            poller.send(json.dumps({"coldpress": {"bucket": "", "key": "uploads/x", "version": "", "event": "1"}}))
+            poller.drain()
+            poller.let_time_pass()
+            assert len(poller.dead()) == 1
+        machine = Machine(stack, functions, endpoint=calls.endpoint)
+        machine.run(source=f"s3://{stack.bucket}/uploads/calls/", range_bytes=1 << 22)
+        functions.before = lambda _event: None
+    granted = statements(stack.aws, stack.deployed().settings["Role"].rpartition("/")[2])
+    assert {call for call in calls.made if not allows(granted, call)} == set()
+    # What is left over: the function's log; what Lambda does in the function's name; what a race of two events needs.
+    others = ("logs:", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "dynamodb:GetItem")
+    assert [grant for grant in sorted(unused(granted, calls.made)) if not grant[0].startswith(others)] == []
 
 
 def test_eventbridge_tells_of_uploads_as_well(aws, bundle, tmp_path, pixels, expected):

@@ -31,9 +31,12 @@ class Deployed:
         function: its name.
         scratch: a folder for its code.
         timeout_s: of an invocation; None: what is deployed.
+        endpoint: what stands between the function and AWS; empty: nothing.
     """
 
-    def __init__(self, aws: LocalAws, function: str, scratch: Path, timeout_s: float | None = None) -> None:
+    def __init__(
+        self, aws: LocalAws, function: str, scratch: Path, timeout_s: float | None = None, endpoint: str = ""
+    ) -> None:
         deployed = aws.function(function)
         self.settings = deployed.configuration
         self.variables = self.settings["Environment"]["Variables"]
@@ -41,6 +44,8 @@ class Deployed:
         self._code = scratch / f"{function}.zip"
         self._code.write_bytes(deployed.code)
         self._environment = {name: value for name, value in aws.environment().items() if name.startswith("AWS_")}
+        if endpoint:
+            self._environment["AWS_ENDPOINT_URL"] = endpoint
         self._environment |= {"AWS_REGION": "us-east-1", "AWS_LAMBDA_FUNCTION_NAME": function, **self.variables}
 
     def start(self) -> LambdaFunction:
