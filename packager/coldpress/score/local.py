@@ -83,7 +83,8 @@ class LocalEngine:
                 progress(Progress(*map(sum, zip(before, done, strict=True))))
 
             outcome = run_job(job, progress=tell, lease_s=_LEASE_S, save_s=_SAVE_S)
-            if job.layout.store.stat(result_key(job.layout.scores, job.options.output_format)) is None:
+            result = result_key(job.layout.scores, job.options.output_format)
+            if result != job.layout.scores and job.layout.store.stat(result) is None:
                 write_table(job, outcome, self.pool().signature.outputs)
             rows = outcome.manifest.get("rows", {"scored": 0, "rejected": 0})
             done = Progress(rows["scored"], rows["rejected"], job.input.size)
