@@ -1,6 +1,7 @@
 """A chunk in, scored rows and rejects out; a bad row fails alone.
 
-Rows run through the model many at a time where it has a batch axis, else one by one. When the model refuses a run,
+Rows run through the model many at a time where it has a batch axis and answers each as if it were alone, else one by
+one. When the model refuses a run,
 its rows are halved until the bad one stands alone and is a reject with the model's reason.
 """
 
@@ -10,6 +11,7 @@ from binascii import b2a_base64
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import orjson
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from coldpress_runtime.batch.chunks import Chunk, Format, Position, Rows
     from coldpress_runtime.batch.options import Options
+    from coldpress_runtime.ort import Session
     from coldpress_runtime.service import Service
     from coldpress_runtime.signature import ValueInfo
 
@@ -37,6 +40,9 @@ __all__ = ["Scored", "Scorer", "reject_line"]
 
 _RUN_BYTES = 4 << 20  # of inputs in one run: more would leave the processor's caches
 _RUN_ROWS = 4096
+_PROBES = 4  # rows that are also run by themselves
+_ROUNDING, _ROUNDING_16 = 1e-3, 1e-2  # of an output's largest number, by which sums in another order may differ
+_verdicts: WeakKeyDictionary[Session, bool] = WeakKeyDictionary()  # whether rows may run together
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,8 @@ class Scorer:
         )
         self._sliced = all(map(has_batch_axis, session.inputs))  # a row's outputs lose the axis that its inputs lack
         self._batched = all(map(_is_open, session.inputs)) and all(map(_may_be_open, self._outputs))
-        self._probed = False
+        self._probed = session in _verdicts
+        self._batched = self._batched and _verdicts.get(session, True)
 
     def score(self, chunk: Chunk) -> Scored:
         """Score the records of a chunk; bad data raises nothing."""
@@ -139,8 +146,8 @@ class Scorer:
 
     def _run(self, rows: Rows, places: Array, ran: _Ran) -> None:
         """Run rows together, or halve them until the one that the model refuses is alone."""
-        if len(places) > 1 and not self._probed:
-            self._probe(rows, places[:1])
+        if len(places) > 1 and self._batched and not self._probed:
+            self._probe(rows, places)
         if len(places) == 1 or self._batched:
             try:
                 values = self._session.run(self._feed(rows, places), [info.name for info in self._outputs])
@@ -158,13 +165,19 @@ class Scorer:
             self._run(rows, places[start : start + step], ran)
 
     def _probe(self, rows: Rows, places: Array) -> None:
-        """Run one row: a model that does not answer it with one row cannot be asked for many at once."""
+        """Look whether rows may run together: each is answered by one row, and as it would be by itself."""
+        some = places[:: max(len(places) // _PROBES, 1)][:_PROBES]
         try:
-            values = self._session.run(self._feed(rows, places), [info.name for info in self._outputs])
+            together = self._session.run(self._feed(rows, some), None)
+            alone = [self._session.run(self._feed(rows, some[item : item + 1]), None) for item in range(len(some))]
         except RunError:
-            return  # this row has a reject coming; the next run asks again
+            return  # one of these rows has a reject coming; the next run asks again
         self._probed = True
-        self._batched = self._batched and all(_has_rows(value, 1) for value in values.values())
+        self._batched = self._batched and all(
+            _is_joint(together[info.name], [one[info.name] for one in alone], rows_matter=info in self._outputs)
+            for info in self._session.outputs
+        )
+        _verdicts[self._session] = self._batched
 
     def _feed(self, rows: Rows, places: Array) -> dict[str, Any]:
         """What the engine takes for these rows."""
@@ -276,6 +289,39 @@ def _has_rows(value: Any, count: int) -> bool:
     if isinstance(value, Tensor):
         return bool(value.shape) and value.shape[0] == count
     return isinstance(value, list) and len(value) == count
+
+
+def _is_joint(together: Any, alone: list[Any], *, rows_matter: bool) -> bool:
+    """Whether an output of rows that ran together is what each of them has by itself, but for rounding.
+
+    In a model that chooses a scale for what it is given (DynamicQuantizeLinear), rows change each other's answers.
+    """
+    if not _has_rows(together, len(alone)) or not all(_has_rows(one, 1) for one in alone):
+        return not rows_matter
+    numbers = _numbers(together)
+    if numbers is None:
+        return True
+    limit = (_ROUNDING_16 if numbers.dtype.itemsize == 2 else _ROUNDING) * np.abs(
+        numbers, where=np.isfinite(numbers), out=np.zeros(numbers.shape)
+    ).max(initial=0.0)
+    others = [_numbers(one) for one in alone]
+    return all(
+        other is not None
+        and other.shape[1:] == numbers.shape[1:]
+        and np.allclose(number, other[0], 0, limit, equal_nan=True)
+        for number, other in zip(numbers, others, strict=True)
+    )
+
+
+def _numbers(value: Any) -> Array | None:
+    """The floats of an output, with an item a row; None where it has none, or not as many for each."""
+    if isinstance(value, list):
+        if not all(isinstance(item, dict) for item in value) or len(set(map(tuple, value))) != 1:
+            return None
+        array = np.array([list(item.values()) for item in value])
+    else:
+        array = value.numpy()
+    return array if array.dtype.kind == "f" else None
 
 
 def _slice(value: Any, item: int) -> Any:
