@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from coldpress_runtime.batch.lines import blank_records, quoted
+from coldpress_runtime.batch.lines import blank_records, find_quotes
 
 if TYPE_CHECKING:
     from typing import Any
@@ -57,11 +57,12 @@ def find_fields(data: bytes, delimiter: str, width: int) -> Fields | None:
     mark = text == ord(delimiter)
     mark |= newline
     if has_quotes:
-        inside = quoted(text, delimiter)
-        if inside is None or inside[-1]:
+        quotes = find_quotes(text, delimiter)
+        if quotes is None or len(quotes) % 2:
             return None
-        newline &= ~inside
-        mark &= ~inside
+        outside = ~np.bitwise_xor.accumulate(text == _QUOTE)
+        newline &= outside
+        mark &= outside
     ends: Array = np.flatnonzero(mark)
     starts: Array = np.empty_like(ends)
     starts[0] = 0

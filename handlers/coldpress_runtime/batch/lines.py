@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["BOM", "Splitter", "blank_records", "csv_ends", "line_ends", "quoted", "split_lines"]
+__all__ = ["BOM", "Splitter", "blank_records", "csv_ends", "find_quotes", "line_ends", "split_lines"]
 
 BOM = b"\xef\xbb\xbf"
 _NEWLINE, _RETURN, _QUOTE, _SPACE = b'\n\r" '
@@ -54,10 +54,13 @@ def csv_ends(data: bytes, delimiter: str) -> Array:
     if b'"' not in data:
         return line_ends(data)
     text = np.frombuffer(data, np.uint8)
-    inside = quoted(text, delimiter)
-    if inside is None:
+    quotes = find_quotes(text, delimiter)
+    if quotes is None:
         return _ends_one_by_one(data, delimiter)
-    return np.flatnonzero((text == _NEWLINE) & ~inside) + 1
+    newlines: Array = np.flatnonzero(text == _NEWLINE)
+    inside: Array = np.searchsorted(quotes, newlines) & 1
+    ends: Array = newlines[inside == 0] + 1
+    return ends
 
 
 def blank_records(data: bytes, starts: Array, ends: Array) -> list[int]:
@@ -67,27 +70,25 @@ def blank_records(data: bytes, starts: Array, ends: Array) -> list[int]:
     return [place for place in suspects if not data[starts[place] : ends[place]].strip()]
 
 
-def quoted(text: Array, delimiter: str) -> Array | None:
-    """Return which bytes of a CSV text, beginning with a record, lie between quotes.
+def find_quotes(text: Array, delimiter: str) -> Array | None:
+    """Return where the quotes of a CSV text are, of which every other one opens and the next one closes.
 
     Args:
-        text: the bytes, uint8.
+        text: the bytes, uint8, from the beginning of a record on.
         delimiter: what stands between fields.
 
     Returns:
-        A boolean array; an opening quote counts as inside, a closing one does not. None where a quote stands in the
-        middle of a field, so that counting does not tell one from the other.
+        Their places, ``(n,)`` int64. None where a quote stands in the middle of a field, so that counting does not
+        tell one kind from the other.
     """
-    mark = text == _QUOTE
-    quotes = np.flatnonzero(mark)
+    quotes: Array = np.flatnonzero(text == _QUOTE)
     # At an end of the text, the quote itself is looked at. Half of an escaped quote stands beside the other half.
     before = text.take(quotes[0::2] - 1, mode="clip")
     after = text.take(quotes[1::2] + 1, mode="clip")
     edges = (ord(delimiter), _NEWLINE, _QUOTE)
     if not (_are_all(before, edges) and _are_all(after, (*edges, _RETURN))):
         return None
-    inside: Array = np.bitwise_xor.accumulate(mark)
-    return inside
+    return quotes
 
 
 def _are_all(marks: Array, known: tuple[int, ...]) -> bool:
