@@ -40,7 +40,8 @@ __all__ = ["Scored", "Scorer", "reject_line"]
 
 _RUN_BYTES = 4 << 20  # of inputs in one run: more would leave the processor's caches
 _RUN_ROWS = 4096
-_PROBES = 4  # rows that are also run by themselves
+_PROBES = 2  # rows that are also run by themselves, once a process
+_LOUDER = 16
 _ROUNDING, _ROUNDING_16 = 1e-3, 1e-2  # of an output's largest number, by which sums in another order may differ
 _verdicts: WeakKeyDictionary[Session, bool] = WeakKeyDictionary()  # whether rows may run together
 
@@ -168,8 +169,11 @@ class Scorer:
         """Look whether rows may run together: each is answered by one row, and as it would be by itself."""
         some = places[:: max(len(places) // _PROBES, 1)][:_PROBES]
         try:
-            together = self._session.run(self._feed(rows, some), None)
             alone = [self._session.run(self._feed(rows, some[item : item + 1]), None) for item in range(len(some))]
+            try:
+                together = self._session.run(_beside_louder(self._feed(rows, some)), None)
+            except RunError:  # such numbers make no sense to this model
+                together = self._session.run(self._feed(rows, np.concatenate([some, some])), None)
         except RunError:
             return  # one of these rows has a reject coming; the next run asks again
         self._probed = True
@@ -291,12 +295,23 @@ def _has_rows(value: Any, count: int) -> bool:
     return isinstance(value, list) and len(value) == count
 
 
+def _beside_louder(feed: dict[str, Tensor]) -> dict[str, Any]:
+    """Rows and after them the same, all of whose fractions are so much larger that a common scale would show."""
+    louder = {}
+    for name, tensor in feed.items():
+        values = tensor.numpy()
+        with np.errstate(over="ignore"):
+            more = values * values.dtype.type(_LOUDER) if values.dtype.kind == "f" else values
+        louder[name] = Tensor.from_numpy(np.concatenate([values, more]), tensor.dtype)
+    return louder
+
+
 def _is_joint(together: Any, alone: list[Any], *, rows_matter: bool) -> bool:
     """Whether an output of rows that ran together is what each of them has by itself, but for rounding.
 
     In a model that chooses a scale for what it is given (DynamicQuantizeLinear), rows change each other's answers.
     """
-    if not _has_rows(together, len(alone)) or not all(_has_rows(one, 1) for one in alone):
+    if not _has_rows(together, 2 * len(alone)) or not all(_has_rows(one, 1) for one in alone):
         return not rows_matter
     numbers = _numbers(together)
     if numbers is None:
@@ -309,7 +324,7 @@ def _is_joint(together: Any, alone: list[Any], *, rows_matter: bool) -> bool:
         other is not None
         and other.shape[1:] == numbers.shape[1:]
         and np.allclose(number, other[0], 0, limit, equal_nan=True)
-        for number, other in zip(numbers, others, strict=True)
+        for number, other in zip(numbers, others, strict=False)  # the others are the louder ones
     )
 
 
