@@ -145,6 +145,15 @@ class BlobStore:
 
     def finish(self, token: dict[str, Any], tags: Sequence[str]) -> None:
         """Make the blob of its blocks; raises ConflictError when there is one, or the upload or a block is no more."""
+        try:
+            self._finish(token, tags)
+        except ConflictError:
+            if self.stat(token["key"]) is not None:
+                self.abandon(token)  # who made the blob may have died before it could
+            raise
+        self.abandon(token)
+
+    def _finish(self, token: dict[str, Any], tags: Sequence[str]) -> None:
         from azure.core import MatchConditions  # noqa: PLC0415
         from azure.core.exceptions import (  # noqa: PLC0415
             HttpResponseError,
@@ -168,7 +177,6 @@ class BlobStore:
                 if _code(problem) == "InvalidBlockList":
                     raise ConflictError(f"Of the upload of {self.url(key)} a part is missing.") from None
                 raise
-        self.abandon(token)
 
     def abandon(self, token: dict[str, Any]) -> None:
         """Forget every upload of the key."""

@@ -141,6 +141,15 @@ class GcsStore:
 
         Parts are composed by 32 into larger ones until 32 are left. To do that again changes nothing.
         """
+        try:
+            self._finish(token, tags)
+        except ConflictError:
+            if self.stat(token["key"]) is not None:
+                self.abandon(token)  # who made the object may have died before it could
+            raise
+        self.abandon(token)
+
+    def _finish(self, token: dict[str, Any], tags: Sequence[str]) -> None:
         from google.api_core.exceptions import NotFound, PreconditionFailed  # noqa: PLC0415
 
         self._check(token)
@@ -159,7 +168,6 @@ class GcsStore:
                 raise ConflictError(f"Of the upload of {self._name(key)} a part is missing.") from None
             except PreconditionFailed:
                 raise ConflictError(f"{self._name(key)} exists already; it is left as it is.") from None
-        self.abandon(token)
 
     def _compose(self, key: str, names: Sequence[str], **condition: int) -> None:
         blob = self._bucket.blob(key)

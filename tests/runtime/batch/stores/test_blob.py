@@ -34,6 +34,15 @@ def test_who_finishes_what_another_process_has_finished_is_told_and_changes_noth
     assert [*blob_store.list("")] == [found]
 
 
+def test_what_a_process_that_died_before_it_cleared_away_has_left_is_cleared_away(blob_store):
+    token = blob_store.begin("out")
+    tags = [blob_store.add(token, 1, b"x")]
+    blob_store._finish(token, tags)
+    with pytest.raises(ConflictError):
+        blob_store.finish(token, tags)
+    assert [found.key for found in blob_store.list("")] == ["out"]
+
+
 def test_a_block_that_the_store_has_forgotten_is_missed(blob_store):
     token = blob_store.begin("out")
     tag = blob_store.add(token, 1, b"x")

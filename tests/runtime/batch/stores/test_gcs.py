@@ -36,6 +36,19 @@ def test_who_finishes_what_another_process_has_composed_is_told_and_changes_noth
     assert list(gcs_store.list("")) == [found]
 
 
+@pytest.mark.parametrize("deleted", [0, 1, 2])
+def test_what_a_process_that_died_while_it_cleared_away_has_left_is_cleared_away(gcs_store, deleted):
+    token = gcs_store.begin("out")
+    tags = [gcs_store.add(token, number, b"x") for number in (1, 2)]
+    left = [found.key for found in gcs_store.list("out.parts/")]
+    gcs_store._finish(token, tags)
+    for key in left[:deleted]:
+        gcs_store.delete(key)
+    with pytest.raises(ConflictError):
+        gcs_store.finish(token, tags)
+    assert [found.key for found in gcs_store.list("")] == ["out"]
+
+
 def test_a_part_that_somebody_deleted_is_missed(gcs_store):
     token = gcs_store.begin("out")
     tag = gcs_store.add(token, 1, b"x")
