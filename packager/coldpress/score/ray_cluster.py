@@ -41,7 +41,6 @@ class Cluster:
     def __init__(self, ray: Any, function: str) -> None:
         self._ray = ray
         self._function = function
-        self._lacked = ray.remote(ray_worker.lacking).remote()
 
     def look(self, tasks: Tasks) -> Results:
         """Have slices surveyed, and files walked through."""
@@ -68,12 +67,6 @@ class Cluster:
         """Yield what workers answer, as it comes; BatchError when they cannot."""
         if not tasks:
             return
-        machine, lacked = self._ray.get(self._lacked)
-        if lacked:
-            raise BatchError(
-                f"Python on {machine}, a machine of the Ray cluster, lacks {' and '.join(lacked)}; install that on "
-                "all of its machines."
-            )
         rows = [{"task": json.dumps(words | {"number": place})} for place, (_, words) in enumerate(tasks)]
         data = self._ray.data.from_items(rows, override_num_blocks=min(len(rows), _BLOCKS))
         try:
@@ -81,9 +74,17 @@ class Cluster:
                 result = json.loads(row["result"])
                 yield tasks[result.pop("number")][0], result
         except self._ray.exceptions.RayError as error:
-            raise BatchError(
-                f"Ray gave up; what was scored stays, so score again to go on. It said: {error}"
-            ) from error
+            raise BatchError(self._why(error)) from error
+
+    def _why(self, error: Exception) -> str:
+        """Say in a sentence why workers cannot go on."""
+        machine, lacked = self._ray.get(self._ray.remote(ray_worker.lacking).remote())
+        if lacked:
+            return (
+                f"Python on {machine}, a machine of the Ray cluster, lacks {' and '.join(lacked)}; install that on all "
+                "of its machines."
+            )
+        return f"Ray gave up; what was scored stays, so score again to go on. It said: {error}"
 
 
 @contextlib.contextmanager
@@ -142,7 +143,7 @@ def _working_folder(build: Path) -> Iterator[tuple[Path, str]]:
 
 def _quieten(ray: Any) -> None:
     """Leave the terminal to the one bar of this command."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised too
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
