@@ -18,6 +18,7 @@ import orjson
 
 from coldpress_runtime.batch.chunks import RAW_BYTES, Reject
 from coldpress_runtime.batch.features import has_batch_axis, tell
+from coldpress_runtime.batch.independence import are_independent, has_rows
 from coldpress_runtime.batch.writers import CsvWriter, JsonLinesWriter, json_texts
 from coldpress_runtime.errors import BatchError, HookError, RequestError, RunError
 from coldpress_runtime.json_text import describe
@@ -41,8 +42,6 @@ __all__ = ["Scored", "Scorer", "reject_line"]
 _RUN_BYTES = 4 << 20  # of inputs in one run: more would leave the processor's caches
 _RUN_ROWS = 4096
 _PROBES = 2  # rows that are also run by themselves, once a process
-_LOUDER = 16
-_ROUNDING, _ROUNDING_16 = 1e-3, 1e-2  # of an output's largest number, by which sums in another order may differ
 _verdicts: WeakKeyDictionary[Session, bool] = WeakKeyDictionary()  # whether rows may run together
 
 
@@ -157,7 +156,7 @@ class Scorer:
                     ran.refused.append((int(places[0]), str(error)))
                     return
             else:
-                if len(places) == 1 or all(_has_rows(value, len(places)) for value in values.values()):
+                if len(places) == 1 or all(has_rows(value, len(places)) for value in values.values()):
                     ran.groups.append((places, values))
                     return
                 self._batched = False
@@ -166,22 +165,14 @@ class Scorer:
             self._run(rows, places[start : start + step], ran)
 
     def _probe(self, rows: Rows, places: Array) -> None:
-        """Look whether rows may run together: each is answered by one row, and as it would be by itself."""
+        """Look at a few rows whether they may run together."""
         some = places[:: max(len(places) // _PROBES, 1)][:_PROBES]
-        try:
-            alone = [self._session.run(self._feed(rows, some[item : item + 1]), None) for item in range(len(some))]
-            try:
-                together = self._session.run(_beside_louder(self._feed(rows, some)), None)
-            except RunError:  # such numbers make no sense to this model
-                together = self._session.run(self._feed(rows, np.concatenate([some, some])), None)
-        except RunError:
-            return  # one of these rows has a reject coming; the next run asks again
-        self._probed = True
-        self._batched = self._batched and all(
-            _is_joint(together[info.name], [one[info.name] for one in alone], rows_matter=info in self._outputs)
-            for info in self._session.outputs
-        )
-        _verdicts[self._session] = self._batched
+        singles = [self._feed(rows, some[item : item + 1]) for item in range(len(some))]
+        verdict = are_independent(self._session, singles, {info.name for info in self._outputs})
+        if verdict is not None:  # else one of them has a reject coming; the next run asks again
+            self._probed = True
+            self._batched = self._batched and verdict
+            _verdicts[self._session] = verdict
 
     def _feed(self, rows: Rows, places: Array) -> dict[str, Any]:
         """What the engine takes for these rows."""
@@ -224,7 +215,7 @@ class Scorer:
 
     def _by_row(self, value: Any, info: ValueInfo, count: int) -> Any:
         """An output with an item for each of the rows that ran together."""
-        if count > 1 or (self._sliced and _has_rows(value, 1) and (info.kind == "sequence" or has_batch_axis(info))):
+        if count > 1 or (self._sliced and has_rows(value, 1) and (info.kind == "sequence" or has_batch_axis(info))):
             return value
         return [value]
 
@@ -287,56 +278,6 @@ def _is_open(info: ValueInfo) -> bool:
 def _may_be_open(info: ValueInfo) -> bool:
     """Whether an output may have a row for each of the input's; no axes may mean that the model does not say."""
     return info.kind == "sequence" or (info.kind == "tensor" and not (info.shape and isinstance(info.shape[0], int)))
-
-
-def _has_rows(value: Any, count: int) -> bool:
-    if isinstance(value, Tensor):
-        return bool(value.shape) and value.shape[0] == count
-    return isinstance(value, list) and len(value) == count
-
-
-def _beside_louder(feed: dict[str, Tensor]) -> dict[str, Any]:
-    """Rows and after them the same, all of whose fractions are so much larger that a common scale would show."""
-    louder = {}
-    for name, tensor in feed.items():
-        values = tensor.numpy()
-        with np.errstate(over="ignore"):
-            more = values * values.dtype.type(_LOUDER) if values.dtype.kind == "f" else values
-        louder[name] = Tensor.from_numpy(np.concatenate([values, more]), tensor.dtype)
-    return louder
-
-
-def _is_joint(together: Any, alone: list[Any], *, rows_matter: bool) -> bool:
-    """Whether an output of rows that ran together is what each of them has by itself, but for rounding.
-
-    In a model that chooses a scale for what it is given (DynamicQuantizeLinear), rows change each other's answers.
-    """
-    if not _has_rows(together, 2 * len(alone)) or not all(_has_rows(one, 1) for one in alone):
-        return not rows_matter
-    numbers = _numbers(together)
-    if numbers is None:
-        return True
-    limit = (_ROUNDING_16 if numbers.dtype.itemsize == 2 else _ROUNDING) * np.abs(
-        numbers, where=np.isfinite(numbers), out=np.zeros(numbers.shape)
-    ).max(initial=0.0)
-    others = [_numbers(one) for one in alone]
-    return all(
-        other is not None
-        and other.shape[1:] == numbers.shape[1:]
-        and np.allclose(number, other[0], 0, limit, equal_nan=True)
-        for number, other in zip(numbers, others, strict=False)  # the others are the louder ones
-    )
-
-
-def _numbers(value: Any) -> Array | None:
-    """The floats of an output, with an item a row; None where it has none, or not as many for each."""
-    if isinstance(value, list):
-        if not all(isinstance(item, dict) for item in value) or len(set(map(tuple, value))) != 1:
-            return None
-        array = np.array([list(item.values()) for item in value])
-    else:
-        array = value.numpy()
-    return array if array.dtype.kind == "f" else None
 
 
 def _slice(value: Any, item: int) -> Any:
