@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from coldpress_runtime.batch.numbers import _Text, read_number, read_numbers
+from coldpress_runtime.batch.decimals import Text
+from coldpress_runtime.batch.numbers import read_number, read_numbers
 
 _DTYPES = ["float64", "float32", "float16", "int64", "uint64", "int32", "uint8", "bool"]
 
@@ -182,5 +183,5 @@ def test_numbers_next_to_the_middle_of_two_float32_are_rounded_as_those_of_pytho
 )  # fmt: skip
 def test_numbers_of_all_common_kinds_are_read_many_at_once(text):
     ends = np.arange(1, 1001) * (len(text) + 1) - 1
-    *_, odd = _Text((text + b",") * 1000).decimals(ends - len(text), ends)
+    *_, odd = Text((text + b",") * 1000).decimals(ends - len(text), ends)
     assert not odd.any()
