@@ -11,6 +11,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +23,13 @@ from coldpress_runtime.batch.chunks import Position
 from coldpress_runtime.batch.job import Job, Outcome, Progress, run_job
 from coldpress_runtime.batch.parts import Gathered, Part, delete_parts, known_position
 from coldpress_runtime.batch.ranges import Lines, Range, Survey, join, lines_of, range_bytes, slices
+from coldpress_runtime.batch.stores.local import LocalStore
 from coldpress_runtime.errors import BatchError, ChangedError, ColdpressError, ConflictError, InputError, StoreError
 
 __all__ = ["score_on_ray"]
 
 _LOOKED_AT_HERE = 1 << 30  # bytes of files here, through which this process is sooner than workers are started
+_AT_ONCE = 16  # stores answer slowly, and many at once
 _LEASE_S = 3.0  # who runs a killed command again shall not wait long
 
 
@@ -59,13 +62,12 @@ def score_on_ray(
             was scored by then stays: to call this again goes on.
     """
     target = target if "://" in target else os.path.realpath(target) + "/"
-    run = _Run(jobs, progress)
+    run = _Run(jobs, range_size, progress)
     if run.is_over():
         return run.outcomes()
     with join_cluster(build) as cluster:
         near = all("://" not in job.url for job in jobs) and sum(job.input.size for job in jobs) <= _LOOKED_AT_HERE
-        ranges = _plan(jobs, range_size, _look_here if near else cluster.look)
-        run.score(ranges, partial(cluster.score, target, jobs[0], workers))
+        run.score(_look_here if near else cluster.look, partial(cluster.score, target, jobs[0], workers))
     return run.outcomes()
 
 
@@ -126,11 +128,15 @@ class _Run:
 
     Args:
         jobs: what is to be done.
+        range_size: by a file's size, how much of it a task is.
         progress: is told the sum over all jobs.
     """
 
-    def __init__(self, jobs: Sequence[Job], progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], range_size: Callable[[int], int], progress: Callable[[Progress], None] | None
+    ) -> None:
         self._jobs = jobs
+        self._range_size = range_size
         self._progress = progress
         self._done = Progress(0, 0, 0)
         self._began = time.perf_counter()
@@ -138,9 +144,10 @@ class _Run:
         self._left: dict[int, int] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._conflicts: list[ColdpressError] = []
-        for number, job in enumerate(jobs):
-            if job.layout.store.stat(job.layout.manifest) is not None:
-                self._end(number, run_job(job))
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            for number, outcome in enumerate(threads.map(_done_before, jobs)):
+                if outcome is not None:
+                    self._end(number, outcome)
 
     def is_over(self) -> bool:
         """Whether there is nothing left to do."""
@@ -152,13 +159,14 @@ class _Run:
             raise self._conflicts[0]
         return [self._outcomes[number] for number in range(len(self._jobs))]
 
-    def score(self, ranges: Mapping[int, Sequence[Range]], score: Callable[[Tasks], Results]) -> None:
+    def score(self, look: Callable[[Tasks], Results], score: Callable[[Tasks], Results]) -> None:
         """Have what is left scored.
 
         Args:
-            ranges: of files that are not read whole, by their numbers.
-            score: does tasks.
+            look: looks at slices of large files.
+            score: scores files and ranges.
         """
+        ranges = _plan(self._jobs, self._range_size, look)
         self._parts = {number: [] for number in ranges}
         self._left = {number: len(found) for number, found in ranges.items()}
         self._count(0, 0, sum(found[0].start.offset for found in ranges.values()))
@@ -205,12 +213,12 @@ class _Run:
         job = self._jobs[number]
         if outcome.status == "gone":
             self._refuse_unseen(job)
-        elif job.layout.store.stat(job.layout.manifest) is None:
+        elif isinstance(job.layout.store, LocalStore) and job.layout.store.stat(job.layout.manifest) is None:
             raise StoreError(_unseen(job.layout.manifest))
         rows = outcome.manifest.get("rows", {"scored": 0, "rejected": 0})
         self._count(rows["scored"], rows["rejected"], job.input.size)
         self._outcomes[number] = outcome
-        if outcome.status != "gone":
+        if self._range_size(job.input.size) < job.input.size:
             delete_parts(job.layout, ())  # of a process that died before it did
 
     def _fail(self, number: int, kind: str, text: str) -> None:
@@ -234,6 +242,11 @@ class _Run:
         self._done = Progress(done.scored + scored, done.rejected + rejected, done.bytes + read)
         if self._progress is not None:
             self._progress(self._done)
+
+
+def _done_before(job: Job) -> Outcome | None:
+    """How a job has ended, when it has."""
+    return run_job(job) if job.layout.store.stat(job.layout.manifest) is not None else None
 
 
 def _unseen(name: str) -> str:

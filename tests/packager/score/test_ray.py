@@ -49,8 +49,7 @@ def planned(function, *sources, to):
 
 def score(function, plan, range_bytes=4096, change=lambda _number, words: words, answer=None):
     """Do jobs as a cluster would; ``change`` what a worker is told, or ``answer`` in its place."""
-    run = ray._Run(plan.jobs, None)
-    ranges = ray._plan(plan.jobs, lambda _size: range_bytes, ray._look_here)
+    run = ray._Run(plan.jobs, lambda _size: range_bytes, None)
     job = plan.jobs[0]
     worker = ray_worker.Scoring(str(function), plan.base, list(job.model), job.options._asdict())
 
@@ -61,7 +60,7 @@ def score(function, plan, range_bytes=4096, change=lambda _number, words: words,
             yield number, json.loads(text)
 
     try:
-        run.score(ranges, work)
+        run.score(ray._look_here, work)
         return run.outcomes()
     finally:
         for store in worker._stores.values():
