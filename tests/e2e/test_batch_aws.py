@@ -274,6 +274,15 @@ def test_what_nobody_can_score_is_a_dead_letter_with_the_reason(stack, poller):
     assert [again["Body"] for again in poller.dead()] == [letter["Body"]]
 
 
+def test_a_name_that_leaves_no_room_for_its_results_is_a_dead_letter(stack, poller):
+    key = f"uploads/{'x' * 1000}"
+    stack.put(key, b"1")
+    poller.drain()
+    (letter,) = poller.dead()
+    assert "give the object a shorter name" in letter["MessageAttributes"]["reason"]["StringValue"]
+    stack.s3.delete_object(Bucket=stack.bucket, Key=key)
+
+
 def test_a_message_that_is_no_event_is_a_dead_letter(poller):
     poller.send("hello")
     poller.drain()
@@ -302,10 +311,10 @@ def test_a_bucket_that_denies_brings_the_message_back_until_it_is_a_dead_letter(
     assert "S3 denies s3:GetObject" in poller.function.logs()
 
 
-@pytest.mark.parametrize("key", ["scores/x.jsonl", "elsewhere/x.jsonl"])
-def test_what_lies_elsewhere_is_passed_over(stack, poller, pixels, key):
-    stack.put(key, lines(pixels))
-    assert poller.receive() == []  # the bucket does not even tell
+@pytest.mark.parametrize("key", ["scores/x.jsonl", "elsewhere/x.jsonl", "uploads/folder/"])
+def test_what_is_no_upload_is_passed_over(stack, poller, pixels, key):
+    stack.put(key, b"" if key.endswith("/") else lines(pixels))
+    assert len(poller.receive()) == key.startswith("uploads/")  # else the bucket does not even tell
     before = stack.keys("")
     poller.send(json.dumps({"coldpress": {"bucket": stack.bucket, "key": key, "version": "", "event": "1"}}))
     poller.drain()
@@ -438,6 +447,9 @@ def test_the_command_line_has_the_state_machine_score(stack, monkeypatch, pixels
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["rows"] == {"read": ROWS, "scored": ROWS, "rejected": 0}
     assert is_right(stack.scores("typed/rows.jsonl")[1], expected)
+    nothing = coldpress(*words, f"{bucket}/uploads/nothing/", f"{bucket}/scores/")
+    assert nothing.returncode == 1
+    assert f"ended with FAILED: There is nothing to score at {bucket}/uploads/nothing/" in nothing.stderr
     elsewhere = coldpress(*words, f"{bucket}/uploads/typed/", f"{bucket}/elsewhere/")
     assert elsewhere.returncode == 1
     assert f"is not where the stack scoring writes; give {bucket}/scores/" in elsewhere.stderr

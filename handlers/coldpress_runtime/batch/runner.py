@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from coldpress_runtime.batch.job import Job, run_job
@@ -16,11 +17,11 @@ from coldpress_runtime.batch.options import Options
 from coldpress_runtime.batch.pool import Pool
 from coldpress_runtime.batch.tables import EXTENSIONS, write_table
 from coldpress_runtime.batch.worker import command
-from coldpress_runtime.errors import ManifestError
+from coldpress_runtime.errors import InputError, ManifestError, StoreError
 from coldpress_runtime.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from coldpress_runtime.batch.chunks import Stream
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     from coldpress_runtime.batch.settings import Batch
     from coldpress_runtime.batch.stores import Stat, Store
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "Runners"]
 
 _MB_PER_VCPU = 1769  # of a Lambda function
+_LONGEST_NAME_BYTES = 1024
+_SUFFIX_BYTES = 64  # what stands behind the checkpoint's name in those of the parts of a large object
 
 
 class Runner(NamedTuple):
@@ -91,9 +94,44 @@ class Runner(NamedTuple):
 
         return Job(store, stat, url, layout, self.model, self.options, open_scoring)
 
+    def check_names(self, job: Job) -> None:
+        """Refuse a job some of whose objects would have longer names than S3 takes.
+
+        Raises:
+            InputError: it is such.
+        """
+        if len(job.layout.checkpoint.encode()) + _SUFFIX_BYTES > _LONGEST_NAME_BYTES:
+            raise InputError(
+                f"The names of its results would be longer than the {_LONGEST_NAME_BYTES} bytes that S3 takes; give "
+                "the object a shorter name."
+            )
+
     def run(self, job: Job, deadline: Callable[[], float], progress: Callable[[Progress], None]) -> Outcome:
         """Do a job, or go on with it, and write the table that was asked for; see ``run_job`` and ``write_table``."""
         outcome = run_job(job, deadline=deadline, progress=progress)
         if self.options.output_format in EXTENSIONS:
             write_table(job, outcome, self.pool.signature.outputs)
         return outcome
+
+
+class Runners:
+    """A runner whose workers are started anew after an error that may be theirs.
+
+    Attributes:
+        runner: the one to use.
+    """
+
+    def __init__(self) -> None:
+        self.runner = Runner.open()
+
+    @contextmanager
+    def use(self) -> Iterator[Runner]:
+        """Give the runner; where it breaks off other than for its input or a store, the next use has another one."""
+        try:
+            yield self.runner
+        except (InputError, StoreError):
+            raise
+        except Exception:
+            self.runner.pool.close()
+            self.runner = Runner.open()
+            raise

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from coldpress_runtime.batch.job import Job, Progress
-    from coldpress_runtime.batch.runner import Runner
+    from coldpress_runtime.batch.runner import Runners
 
 __all__ = ["make_handler"]
 
@@ -54,14 +54,14 @@ _FIRST_WAIT_S = 60
 _LONGEST_WAIT_S = 3600
 
 
-def make_handler(runner: Runner, other: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def make_handler(runners: Runners, other: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return Lambda's handler.
 
     Args:
-        runner: what scores.
+        runners: what scores.
         other: takes events that come from no queue.
     """
-    uploads = _Uploads(runner)
+    uploads = _Uploads(runners)
 
     def handler(event: Any, context: LambdaContext) -> Any:
         return uploads.handle(event, context) if "Records" in event else other(event, context)
@@ -70,13 +70,14 @@ def make_handler(runner: Runner, other: Callable[[Any, Any], Any]) -> Callable[[
 
 
 class _Uploads:
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, runners: Runners) -> None:
+        model = runners.runner.model
+        self._runners = runners
         self._queue = os.environ["COLDPRESS_QUEUE"]
         self._dead_letters = os.environ["COLDPRESS_DEAD_LETTERS"]
         self._sqs = boto3.client("sqs")
-        self._log = Logger(service=runner.model.name)
-        self._metrics = Metrics(runner.model.name)
+        self._log = Logger(service=model.name)
+        self._metrics = Metrics(model.name)
         self._processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
         self._seen = IdempotencyConfig(expires_after_seconds=_REMEMBER_S)
         self._once = idempotent_function(
@@ -84,7 +85,7 @@ class _Uploads:
             data_keyword_argument="work",
             persistence_store=DynamoDBPersistenceLayer(table_name=os.environ["COLDPRESS_SEEN_EVENTS"]),
             config=self._seen,
-            key_prefix=runner.model.sha256[:12],  # another model scores again what this one has scored
+            key_prefix=model.sha256[:12],  # another model scores again what this one has scored
         )
 
     def handle(self, event: Any, context: LambdaContext) -> Any:
@@ -126,13 +127,17 @@ class _Uploads:
             ColdpressError: nobody can score it.
         """
         arrival = Arrival(**work)
-        if reason := self._runner.why_not(arrival.key):
+        runner = self._runners.runner
+        if reason := runner.why_not(arrival.key):
             return self._told(arrival, "passed", reason)
         store, key = open_store(arrival.url)
         stat = store.stat(key)
         if stat is None or (arrival.version and stat.version != arrival.version):
             return self._told(arrival, "gone", "it was deleted or replaced before it was read")
-        job = self._runner.job(store, stat, arrival.url)
+        if not stat.size and key.endswith("/"):
+            return self._told(arrival, "passed", "it stands for a folder")
+        job = runner.job(store, stat, arrival.url)
+        runner.check_names(job)
         rows = arrival.row
 
         def watch(progress: Progress) -> None:
@@ -140,7 +145,8 @@ class _Uploads:
             rows = progress.scored + progress.rejected
 
         try:
-            outcome = self._runner.run(job, lambda: _seconds_left(context), watch)
+            with self._runners.use():
+                outcome = runner.run(job, lambda: _seconds_left(context), watch)
         except ConflictError as conflict:
             return self._contested(arrival, job, conflict)
         self._metrics.add(outcome)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
-    from coldpress_runtime.batch.runner import Runner
+    from coldpress_runtime.batch.runner import Runner, Runners
     from coldpress_runtime.batch.stores import Store
 
 __all__ = ["make_task"]
@@ -42,10 +42,10 @@ _GOOD = ("done", "already-done")
 _LISTED = 100  # objects that failed, in the report; all are in its list of results
 
 
-def make_task(runner: Runner) -> Callable[[Any, Any], Any]:
+def make_task(runners: Runners) -> Callable[[Any, Any], Any]:
     """Return Lambda's handler for the states of the state machine."""
     steps = {"plan": _plan, "arrange": _arrange, "report": _report}
-    tasks = Tasks(runner)
+    tasks = Tasks(runners)
 
     def task(event: dict[str, Any], context: Any) -> dict[str, Any]:
         def seconds_left() -> float:
@@ -53,7 +53,7 @@ def make_task(runner: Runner) -> Callable[[Any, Any], Any]:
 
         if event["step"] == "work":
             return tasks.work(event["batch"], seconds_left)
-        return steps[event["step"]](runner, event, seconds_left)
+        return steps[event["step"]](runners.runner, event, seconds_left)
 
     return task
 
@@ -88,7 +88,7 @@ def _plan(runner: Runner, event: dict[str, Any], _seconds_left: Callable[[], flo
     asked = event["asked"]
     source = asked.get("source") or asked.get("manifest") or ""
     store, key = open_store(source)
-    bucket = source.removeprefix("s3://").partition("/")[0]
+    place = source.removesuffix(key)
     range_bytes = int(asked.get("range_bytes", RANGE_BYTES))
     prefix = f"{runner.batch.output}.runs/{event['run']}/"
     folder = _Folder(store, prefix)
@@ -107,7 +107,8 @@ def _plan(runner: Runner, event: dict[str, Any], _seconds_left: Callable[[], flo
         raise InputError(f"There is nothing to score at {source}; expected objects below {runner.batch.input}.")
     folder.write("whole", whole)
     folder.write("large", large)
-    shared = {"run": event["run"], "bucket": bucket, "folder": prefix, "maps": f"{prefix}maps"}
+    bucket = place.removeprefix("s3://").rstrip("/")
+    shared = {"run": event["run"], "place": place, "bucket": bucket, "folder": prefix, "maps": f"{prefix}maps"}
     return {"shared": shared, "source": source, "items": folder.write("surveys", surveys)}
 
 
@@ -148,10 +149,12 @@ def _cut(
     """Cut a large file of lines into slices, from where its job stands; None when it is scored whole."""
     if stat.size < 2 * range_bytes:
         return None
-    layout = runner.job(store, stat, "").layout
-    if store.stat(layout.manifest) is not None:
-        return None
+    job = runner.job(store, stat, "")
+    layout = job.layout
     try:
+        runner.check_names(job)
+        if store.stat(layout.manifest) is not None:
+            return None
         lines = lines_of(store, stat, runner.options)
     except (InputError, ChangedError):
         return None  # whoever scores all of it will see
@@ -164,7 +167,7 @@ def _cut(
 def _arrange(_runner: Runner, event: dict[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:
     """Number the rows of large files and make the list of all that is to be scored; ``left`` when time is up before."""
     shared = event["shared"]
-    folder = _Folder(open_store(f"s3://{shared['bucket']}/")[0], shared["folder"])
+    folder = _Folder(open_store(shared["place"])[0], shared["folder"])
     surveys: dict[str, dict[int, Survey]] = {}
     for result in folder.results("survey"):
         if result["status"] == "done":
@@ -209,7 +212,7 @@ def _walked(
 def _report(runner: Runner, event: dict[str, Any], _seconds_left: Callable[[], float]) -> dict[str, Any]:
     """Say what became of every object, and of the rows of all."""
     shared = event["shared"]
-    folder = _Folder(open_store(f"s3://{shared['bucket']}/")[0], shared["folder"])
+    folder = _Folder(open_store(shared["place"])[0], shared["folder"])
     results = {line["key"]: line for kind in ("whole", "gather") for line in folder.results(kind)}
     missing = "it was given up after several tries; the execution's history says why"
     for planned in (*folder.read("whole"), *folder.read("large")):
@@ -232,7 +235,7 @@ def _report(runner: Runner, event: dict[str, Any], _seconds_left: Callable[[], f
     key = f"{shared['folder']}manifest.json"
     folder.store.put(key, json.dumps(manifest, indent=1).encode() + b"\n")
     told = ("run", "status", "objects", "rows")
-    return {**{name: manifest[name] for name in told}, "manifest": f"s3://{shared['bucket']}/{key}"}
+    return {**{name: manifest[name] for name in told}, "manifest": shared["place"] + key}
 
 
 def _count(results: Iterable[dict[str, Any]], status: str) -> int:

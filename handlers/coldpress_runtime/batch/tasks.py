@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coldpress_runtime.batch.blocks import Blocks
 from coldpress_runtime.batch.chunks import Position
+from coldpress_runtime.batch.emf import Metrics
 from coldpress_runtime.batch.job import Outcome
 from coldpress_runtime.batch.parts import Gathered, delete_parts, known_position, score_range
 from coldpress_runtime.batch.ranges import Lines, Range, survey
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from coldpress_runtime.batch.chunks import Chunk, Format, Sizes, Stream
     from coldpress_runtime.batch.job import Job, Progress, Scoring
-    from coldpress_runtime.batch.runner import Runner
+    from coldpress_runtime.batch.parts import Part
+    from coldpress_runtime.batch.runner import Runners
     from coldpress_runtime.batch.scoring import Scored
     from coldpress_runtime.batch.stores import Store
 
@@ -33,17 +35,19 @@ class Tasks:
     """The work of a function on a state machine's items.
 
     Args:
-        runner: what scores.
+        runners: what scores.
     """
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, runners: Runners) -> None:
+        self._runners = runners
+        self._metrics = Metrics(runners.runner.model.name)
 
     def work(self, batch: dict[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:
         """Do what there is time for.
 
         Args:
-            batch: ``Items``, and in ``BatchInput`` the run's bucket and folder, as the Map hands them over.
+            batch: ``Items``, and in ``BatchInput`` the bucket as a ``place`` and the run's folder there, as the Map
+                hands them over.
             seconds_left: how long the invocation may still last.
 
         Returns:
@@ -53,7 +57,7 @@ class Tasks:
             StoreError: nothing could be done, and may later.
         """
         shared, items = batch["BatchInput"], batch["Items"]
-        store = open_store(f"s3://{shared['bucket']}/")[0]
+        store = open_store(shared["place"])[0]
         results: list[dict[str, Any]] = []
         rest: list[dict[str, Any]] = []
         problem: StoreError | None = None
@@ -62,7 +66,7 @@ class Tasks:
                 rest.append(item)
                 continue
             try:
-                result = self._do(store, shared["bucket"], item, seconds_left)
+                result = self._do(store, shared["place"], item, seconds_left)
             except ChangedError as error:
                 result = _told(item, Outcome("gone", {}, str(error)))
             except StoreError as error:
@@ -77,7 +81,7 @@ class Tasks:
         _keep(store, shared["folder"], results)
         return {"BatchInput": shared, "Items": rest, "left": len(rest)}
 
-    def _do(self, store: Store, bucket: str, item: dict[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:
+    def _do(self, store: Store, place: str, item: dict[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:
         """Do one item and say what it came to; or return the item, for another invocation to go on with."""
         stat = Stat(*item["stat"])
         if item["kind"] == "survey":
@@ -86,7 +90,9 @@ class Tasks:
             return {**_told(item, Outcome("done", {})), "span": item["span"], "survey": found}
         if not stat.version:
             return _told(item, Outcome("gone", {}, "There is no such object."))
-        job = self._runner.job(store, stat, f"s3://{bucket}/{stat.key}")
+        runner = self._runners.runner
+        job = runner.job(store, stat, place + stat.key)
+        runner.check_names(job)
         if store.stat(job.layout.manifest) is None:
             if item["kind"] == "range":
                 return self._score_range(job, item, Range(*(Position(*place) for place in item["range"])), seconds_left)
@@ -101,7 +107,9 @@ class Tasks:
             nonlocal rows
             rows = progress.scored + progress.rejected
 
-        outcome = self._runner.run(job, seconds_left, watch)
+        with self._runners.use() as runner:
+            outcome = runner.run(job, seconds_left, watch)
+        self._metrics.add(outcome)
         if outcome.status == "unfinished":
             return _again(item, rows)
         return _told(item, outcome)
@@ -109,28 +117,29 @@ class Tasks:
     def _score_range(
         self, job: Job, item: dict[str, Any], cut: Range, seconds_left: Callable[[], float]
     ) -> dict[str, Any]:
-        with Blocks(job.store, job.input, ahead=1) as head:
-            scoring = _Timed(job.open_scoring(head), seconds_left)
-        try:
-            score_range(job, scoring, cut)
-        except _TimeIsUp:
-            return _again(item, scoring.row)
-        return _told(item, Outcome("done", {}))
+        parts, row = self._parts(job, cut, seconds_left)
+        return _again(item, row) if parts is None else _told(item, Outcome("done", {}))
 
     def _gather(self, job: Job, item: dict[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:
         """Make the job of a large file's parts; what somebody could not score is scored here."""
-        with Blocks(job.store, job.input, ahead=1) as head:
-            scoring = _Timed(job.open_scoring(head), seconds_left)
         begin = known_position(job.layout)
-        try:
-            parts = score_range(job, scoring, Range(begin, Position(*item["stop"])))
-        except _TimeIsUp:
-            return _again(item, scoring.row)
+        parts, row = self._parts(job, Range(begin, Position(*item["stop"])), seconds_left)
+        if parts is None:
+            return _again(item, row)
         gathered = Gathered(job.layout, parts)
         result = self._run(job._replace(open_scoring=lambda _stream: gathered), item, seconds_left)
         if result is not item:
             delete_parts(job.layout, parts)
         return result
+
+    def _parts(self, job: Job, cut: Range, seconds_left: Callable[[], float]) -> tuple[list[Part] | None, int]:
+        """Score what of a range is not scored yet; return its parts, None when time is up before, and how far it is."""
+        with self._runners.use(), Blocks(job.store, job.input, ahead=1) as head:
+            scoring = _Timed(job.open_scoring(head), seconds_left)
+            try:
+                return score_range(job, scoring, cut), cut.stop.row
+            except _TimeIsUp:
+                return None, scoring.row
 
 
 class _TimeIsUp(Exception):  # noqa: N818 - it is no error

@@ -129,10 +129,19 @@ def _manifest(s3: Any, stack: _Stack, batch: Batch, told: dict[str, Any]) -> dic
     if told["status"] != "SUCCEEDED" and told.get("error") != "SomeFailed":
         arn = told["executionArn"]
         raise ConfigError(
-            f"The execution ended with {told['status']}: {told.get('cause') or 'without a word'} See "
+            f"The execution ended with {told['status']}: {_cause(told)} See "
             f"`aws stepfunctions get-execution-history --execution-arn {arn}`."
         )
     run = told["executionArn"].rpartition(":")[2]
     key = f"{batch.output}.runs/{run}/manifest.json"
     manifest: dict[str, Any] = json.loads(s3.get_object(Bucket=stack.bucket, Key=key)["Body"].read())
     return manifest
+
+
+def _cause(told: dict[str, Any]) -> str:
+    """Return what ended an execution: the function's own sentence, if it was the function."""
+    cause = told.get("cause") or "it says no more."
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return str(cause)
