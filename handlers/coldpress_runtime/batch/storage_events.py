@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from coldpress_runtime.batch.job import Outcome
 from coldpress_runtime.batch.runner import Runner
-from coldpress_runtime.errors import ConflictError
+from coldpress_runtime.errors import ConflictError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,13 +86,17 @@ class Uploads:
                 if self._runner is None:
                     self._runner = Runner.open(self._root, self._workers)
                 return _score(self._runner, store, key, url, lambda: time_left() - _RESERVE_S)
-            except ConflictError:
-                raise
+            except StoreError:
+                raise  # ConflictError is one: neither is the workers' fault
             except BaseException:
-                if self._runner is not None:
-                    self._runner.pool.close()
-                    self._runner = None
+                self.close()
                 raise
+
+    def close(self) -> None:
+        """End the workers; they start again when they are needed."""
+        if self._runner is not None:
+            self._runner.pool.close()
+            self._runner = None
 
 
 def _score(runner: Runner, store: Store, key: str, url: str, time_left: Callable[[], float]) -> Score:
