@@ -97,7 +97,7 @@ def test_the_runtime_is_there_byte_for_byte(plan, tmp_path):
 
 
 def test_every_target_gets_what_its_adapter_needs_and_no_other_adapter():
-    modules = {target: {path.stem for path in runtime_modules(target)} for target in TARGETS}
+    modules = {target: {path.stem for path in runtime_modules(target, batch=True)} for target in TARGETS}
     for name, target in TARGETS.items():
         assert set(target.adapter) <= modules[name]
     shared = set.intersection(*modules.values())
