@@ -6,6 +6,7 @@ The tests play the part of Eventarc: they may deliver twice, late, and to two in
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -46,8 +47,8 @@ def start(bundle, store):
     """Start instances of the function that takes events."""
     started = []
 
-    def begin(timeout_s=60):
-        environment = {"STORAGE_EMULATOR_HOST": f"http://{store.host}", "CLOUD_RUN_TIMEOUT_SECONDS": str(timeout_s)}
+    def begin(timeout_s=60, host=store.host):
+        environment = {"STORAGE_EMULATOR_HOST": f"http://{host}", "CLOUD_RUN_TIMEOUT_SECONDS": str(timeout_s)}
         started.append(FrameworkFunction(bundle, target="score_upload", environment=environment, timeout_s=120.0))
         return started[-1]
 
@@ -177,6 +178,27 @@ def test_too_many_rejects_are_a_failed_job_and_no_second_try(start, store, bucke
         2,
         3,
     ]
+
+
+class _Denying(BaseHTTPRequestHandler):
+    """A Cloud Storage that lets nobody read."""
+
+    def do_GET(self):
+        self.send_error(403)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_bucket_that_denies_has_the_event_come_again(start):
+    with HTTPServer(("127.0.0.1", 0), _Denying) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever, 0.01)
+        function = start(host=f"127.0.0.1:{server.server_port}")
+        event = {"bucket": "b", "name": "uploads/a.csv", "generation": "1", "size": "5"}
+        assert deliver(function, event) == deliver(function, event) == 503
+        server.shutdown()
+    assert told(function) == [("WARNING", "again")] * 2
+    assert "Cloud Storage denies storage.objects.get on gs://b/uploads/a.csv" in function.logs()
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n"])

@@ -44,6 +44,7 @@ _OURS = (
 )
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TAG_CHARACTERS = 256
+_DAY_S = 24 * 3600
 _QUEUE = "coldpress-uploads"  # coldpress_runtime.batch.event_grid listens to it
 _UPLOAD_ROLES = {
     "storageBlobDataContributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
@@ -124,6 +125,8 @@ class AzureValues(Uploads):
                 "single hyphens"
             )
         self.check_batch("targets.azure.uploads_container", self.uploads_container)
+        if self.batch is not None:
+            between("batch.timeout_s", self.batch.timeout_s, 60, _DAY_S - 1)
         for prefix in (self.input_prefix, self.output_prefix):
             if not re.fullmatch(r"[A-Za-z0-9_.\-/]*", prefix):
                 raise TemplateError(

@@ -201,6 +201,7 @@ def test_for_rows_an_instance_has_one_job_and_time_for_it():
     [
         ({"uploads_container": ""}, "[batch] is set and targets.azure.uploads_container is not"),
         ({"batch": BatchConfig(input="it's/")}, "cannot begin names of uploads"),
+        ({"batch": BatchConfig(timeout_s=86_400)}, "batch.timeout_s is 86400; expected 60 to 86399"),
         ({"environment": {"COLDPRESS_OUTPUT_PREFIX": "x/"}}, "counts for nothing beside [batch]: set batch.output"),
     ],
 )
