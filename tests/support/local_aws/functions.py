@@ -17,12 +17,11 @@ class Functions:
     """A door through which functions are invoked. Use as a context manager.
 
     Attributes:
-        starts: what starts a process of each function, by its name: to be filled before one is invoked.
         before: is called with each event; what it raises, the caller gets as the function's error.
     """
 
     def __init__(self) -> None:
-        self.starts: dict[str, Callable[[], LambdaFunction]] = {}
+        self._starts: dict[str, Callable[[], LambdaFunction]] = {}
         self.before: Callable[[dict[str, Any]], object] = lambda _event: None
         self._idle: queue.SimpleQueue[tuple[str, LambdaFunction]] = queue.SimpleQueue()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Door)
@@ -30,6 +29,11 @@ class Functions:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         self.address = f"http://127.0.0.1:{self._server.server_port}"
+
+    def serve(self, name: str, start: Callable[[], LambdaFunction]) -> None:
+        """Run the function ``name`` in processes that ``start`` starts, and in no others from now on."""
+        self._starts[name] = start
+        self._end_idle()
 
     def invoke(self, name: str, body: bytes) -> tuple[int, bytes]:
         """Run an event in a process that has nothing to do, or in a new one; 500 and the error when it fails."""
@@ -55,7 +59,7 @@ class Functions:
                     return function
                 others.append((found, function))
         except queue.Empty:
-            return self.starts[name]()
+            return self._starts[name]()
         finally:
             for other in others:
                 self._idle.put(other)
@@ -64,6 +68,9 @@ class Functions:
         """End the processes."""
         self._server.shutdown()
         self._server.server_close()
+        self._end_idle()
+
+    def _end_idle(self) -> None:
         while not self._idle.empty():
             self._idle.get()[1].close()
 
