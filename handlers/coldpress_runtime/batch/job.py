@@ -21,7 +21,7 @@ from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from coldpress_runtime import __version__
+from coldpress_runtime.batch.account import Outcome, done_before, failure_of, manifest_of
 from coldpress_runtime.batch.blocks import Blocks, WholeFile
 from coldpress_runtime.batch.checkpoint import Checkpoint
 from coldpress_runtime.batch.chunks import Reject
@@ -93,22 +93,6 @@ class Progress(NamedTuple):
     bytes: int
 
 
-class Outcome(NamedTuple):
-    """How a job ended.
-
-    Attributes:
-        status: ``done``; ``already-done``: another process has done it; ``failed``: too many rejects, or not readable
-            at all; ``unfinished``: time is up, and whoever runs the job again goes on; ``gone``: the input was deleted
-            or replaced, and what was done is forgotten.
-        manifest: as it was written; empty without one.
-        reason: why it failed, is unfinished or gone, in one sentence.
-    """
-
-    status: str
-    manifest: dict[str, Any]
-    reason: str = ""
-
-
 def run_job(
     job: Job,
     *,
@@ -132,7 +116,7 @@ def run_job(
         BatchError: the model cannot be run at all.
     """
     layout = job.layout
-    if outcome := _done_before(layout):
+    if outcome := done_before(layout):
         return outcome
     time_left = deadline or (lambda: inf)
     checkpoint = Checkpoint(layout, lease_s)
@@ -141,29 +125,13 @@ def run_job(
         return Outcome("unfinished", {}, "Time was up before it was clear whether the job's last process has died.")
     run = _Run(job, checkpoint, state, Pace(time_left), progress, save_s)
     try:
-        return _done_before(layout) or run.all()
+        return done_before(layout) or run.all()
     except ConflictError:
         raise
     except BaseException:
         with suppress(StoreError):
             checkpoint.release()
         raise
-
-
-def _done_before(layout: Layout) -> Outcome | None:
-    """What the manifest says, when there is one; what lies there of another job is a ConflictError."""
-    there = layout.store.stat(layout.manifest)
-    if there is None:
-        return None
-    manifest = json.loads(layout.store.read(layout.manifest, 0, there.size, there.version))
-    if manifest.get("job") != layout.job:
-        raise ConflictError(
-            f"{layout.scores} is the result of another input, model or setting, as {layout.manifest} tells; delete "
-            "both, or choose another name."
-        )
-    layout.store.delete(layout.checkpoint)  # whoever wrote the manifest may have died before it did
-    status = "failed" if manifest["status"] == "failed" else "already-done"
-    return Outcome(status, manifest, manifest["reason"])
 
 
 class _Run:
@@ -239,7 +207,7 @@ class _Run:
         if state.damage and state.position.row:
             state.rejects.pending += reject_line(Reject(state.position.row, state.damage, b""))
             state.rejected += 1
-        state.failure = _failure(state, job.options.max_rejects)
+        state.failure = failure_of(state, job.options.max_rejects)
         state.complete = True
         self._save()
 
@@ -326,11 +294,11 @@ class _Run:
         else:
             self._timed(state.scores.finish, layout.store)
         self._count_seconds()
-        manifest = _manifest(self.job, state)
+        manifest = manifest_of(self.job, state)
         try:
             layout.store.put(layout.manifest, json.dumps(manifest, indent=1).encode() + b"\n", replaces="")
         except ConflictError:
-            return _done_before(layout) or Outcome(manifest["status"], manifest, state.failure)
+            return done_before(layout) or Outcome(manifest["status"], manifest, state.failure)
         self.checkpoint.delete()
         return Outcome(manifest["status"], manifest, state.failure)
 
@@ -370,35 +338,3 @@ class _Beginning:
             return b""
         self._found = self._found or bool(block)
         return block
-
-
-def _failure(state: State, most: float) -> str:
-    """Why a job that has read its input to the end, or to the damage in it, has failed; empty when it has not."""
-    rows = state.scored + state.rejected
-    if not rows:
-        return state.damage
-    if state.rejected <= most * rows:
-        return ""
-    return f"{state.rejected} of {rows} rows were rejected, and at most a share of {most:g} may be; see the rejects."
-
-
-def _manifest(job: Job, state: State) -> dict[str, Any]:
-    """The account of a job that is complete."""
-    return {
-        "format": 1,
-        "job": job.layout.job,
-        "status": "failed" if state.failure else "done",
-        "reason": state.failure,
-        "truncated": bool(state.damage),
-        "input": {"url": job.url, "key": job.input.key, "size": job.input.size, "version": job.input.version},
-        "model": job.model._asdict(),
-        "rows": {"read": state.scored + state.rejected, "scored": state.scored, "rejected": state.rejected},
-        "bytes": {"read": job.input.size, "written": state.scores.size + state.rejects.size},
-        "seconds": {name: round(seconds, 3) for name, seconds in sorted(state.seconds.items())},
-        "outputs": {
-            "scores": None if state.failure else job.layout.scores,
-            "rejects": job.layout.rejects if state.rejects.size else None,
-        },
-        "runs": state.runs,
-        "coldpress": __version__,
-    }
