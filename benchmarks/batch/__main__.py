@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="write the JSON here, and leave results.* and the README alone")
     args = parser.parse_args()
     try:
-        document = run(*((0.02, 1) if args.quick else (1, 5)))
+        document = run(*((0.02, 1) if args.quick else (1, 3)))
     except PackError as error:
         say(f"benchmarks: {error}")
         return 1
