@@ -26,7 +26,7 @@ from tests.support.batch_kill import survive
 from tests.support.batch_kill.servers import bucket
 from tests.support.tiny import write_bundle
 
-__all__ = ["CASES", "run"]
+__all__ = ["CASES", "PARTS", "run"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".tools" / "bench-batch" / "bin" / "python"
@@ -41,28 +41,29 @@ CASES = {
 ROWS = {"csv": 1_000_000, "arrays": 200_000, "named": 200_000}
 PICTURES = 1000
 SIZES_MB = (1, 16, 128, 512, 2048)
+PARTS = ("tables", "pictures", "memory", "kills")
 _LABELS = ("--outputs", "label,probabilities")
 
 
-def run(scale: float, rounds: int) -> dict[str, Any]:
-    """Measure everything; ``scale`` shrinks the files, for a trial."""
-    started = time.perf_counter()
+def run(scale: float, rounds: int, parts: Sequence[str] = PARTS) -> dict[str, Any]:
+    """Measure; ``scale`` shrinks the files, for a trial, and ``parts`` are those of ``PARTS`` that are wanted."""
     with tempfile.TemporaryDirectory(prefix="coldpress-bench-") as folder:
         scratch = Path(folder)
-        digits, nsfw = models.fetch("digits_mlp"), models.fetch("opennsfw")
+        digits = models.fetch("digits_mlp")
         build = _pack(digits, scratch / "digits")
-        document = {
-            "machine": machine(),
-            "date": time.strftime("%Y-%m-%d"),
-            "rounds": rounds,
-            "tables": {
-                name: _table(name, max(2000, int(ROWS[name] * scale)), digits, build, scratch, rounds) for name in CASES
-            },
-            "pictures": _pictures(nsfw, max(20, int(PICTURES * scale)), scratch, rounds),
-            "memory": list(_memory(build, scratch, scale)),
-            "kills": _kills(scratch, max(2, int(50 * scale))),
+
+        def tables() -> dict[str, Any]:
+            rows = {name: max(2000, int(ROWS[name] * scale)) for name in CASES}
+            return {name: _table(name, rows[name], digits, build, scratch, rounds) for name in CASES}
+
+        measures: dict[str, Callable[[], Any]] = {
+            "tables": tables,
+            "pictures": lambda: _pictures(models.fetch("opennsfw"), max(20, int(PICTURES * scale)), scratch, rounds),
+            "memory": lambda: list(_memory(build, scratch, scale)),
+            "kills": lambda: _kills(scratch, max(2, int(50 * scale))),
         }
-    return document | {"seconds": round(time.perf_counter() - started)}
+        found = {part: measures[part]() for part in parts}
+    return {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "rounds": rounds, **found}
 
 
 def _pack(model: Path, out: Path, hooks: Path | None = None) -> Path:

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["EndedError", "Object", "Task", "Worker"]
 
+#: Every chunk makes and drops arrays of some hundred kilobytes. Left to itself, glibc gives each back to the system and
+#: asks for it again, and numbers take twice the time to read (mallopt(3): M_MMAP_THRESHOLD and its neighbours).
+_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TOP_PAD_": str(16 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+}
+
 
 class Object(NamedTuple):
     """What workers must know of an input to read its records.
@@ -70,7 +78,7 @@ class Worker:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=_MEMORY | dict(os.environ if environment is None else environment),
             start_new_session=True,  # Ctrl-C is for the process that keeps the state; this one ends with its input
         )
         self.tasks: deque[Task] = deque()
