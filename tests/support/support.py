@@ -98,6 +98,7 @@ def _rows() -> Iterator[_Row]:
     yield _Row("run here under", _runtimes(), tests, "`pack` starts the bundle, `invoke` asks it for a digit")
     yield _access()
     yield _uploads()
+    yield _row_by_row()
     yield _canary()
     yield _templates()
     yield _Row("Python", {name: ", ".join(_pythons(name)) for name in TARGETS}, (), "limits, with their sources")
@@ -172,8 +173,23 @@ def _uploads() -> _Row:
         "tests/e2e/test_uploads_alibaba.py::test_an_upload_is_answered_like_a_request_and_twice_the_same",
     )
     return _Row(
-        "uploads that are scored", cells, tests, "gcp-storage-emulator; Azurite; a store that checks signatures"
+        "uploads answered as requests", cells, tests, "gcp-storage-emulator; Azurite; a store that checks signatures"
     )
+
+
+def _row_by_row() -> _Row:
+    cells = {
+        "aws": "S3, by a queue; Step Functions",
+        "gcp": "Cloud Storage, by Eventarc",
+        "azure": "blobs, by Event Grid and a queue",
+    }
+    tests = (
+        "tests/e2e/test_batch_aws.py::test_an_upload_is_scored_row_by_row",
+        "tests/e2e/test_batch_gcp.py::test_every_row_of_an_upload_is_scored_or_rejected_once",
+        "tests/e2e/test_batch_azure.py::test_every_row_of_an_upload_is_scored_or_rejected_once_and_events_come_twice",
+    )
+    how = "the deployed function, on a local AWS; gcp-storage-emulator; Azurite"
+    return _Row("uploads scored row by row, each row once", cells, tests, how)
 
 
 def _canary() -> _Row:
