@@ -13,12 +13,12 @@ output goes.
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from coldpress_runtime.batch.stores import Stat
+from coldpress_runtime.batch.stores.marked import MarkedUploads, content_type, folder_of, holds
 from coldpress_runtime.errors import ChangedError, ConflictError, StoreError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def open_place(place: str) -> tuple[BlobStore, str]:
     return BlobStore(f"https://{account}.blob.core.windows.net", container), key
 
 
-class BlobStore:
+class BlobStore(MarkedUploads):
     """The blobs of a container.
 
     Args:
@@ -109,15 +109,9 @@ class BlobStore:
                     raise
         # The answer to a first attempt may have been lost on the way: then what is there is this very blob.
         there = self.stat(key)
-        if there is None or not self._holds(there, data):
+        if there is None or not holds(self, there, data):
             raise ConflictError(f"{self.url(key)} has been written by somebody else in the meantime.")
         return there.version
-
-    def _holds(self, there: Stat, data: bytes) -> bool:
-        try:
-            return there.size == len(data) and (not data or self.read(there.key, 0, len(data), there.version) == data)
-        except ChangedError:
-            return False
 
     def delete(self, key: str) -> None:
         """Remove a blob; there need not be one."""
@@ -129,12 +123,6 @@ class BlobStore:
             except ResourceNotFoundError:
                 return
 
-    def begin(self, key: str) -> dict[str, Any]:
-        """Make the blob that stands for the upload; its token names it."""
-        token = {"key": key, "upload": os.urandom(8).hex()}
-        self.put(_marker(token), b"")
-        return token
-
     def add(self, token: dict[str, Any], number: int, data: bytes) -> str:
         """Write a block that nobody else writes; its tag is its id. Raises ConflictError without the upload."""
         self._check(token)
@@ -143,17 +131,7 @@ class BlobStore:
             self._container.get_blob_client(token["key"]).stage_block(tag, data)
         return tag
 
-    def finish(self, token: dict[str, Any], tags: Sequence[str]) -> None:
-        """Make the blob of its blocks; raises ConflictError when there is one, or the upload or a block is no more."""
-        try:
-            self._finish(token, tags)
-        except ConflictError:
-            if self.stat(token["key"]) is not None:
-                self.abandon(token)  # who made the blob may have died before it could
-            raise
-        self.abandon(token)
-
-    def _finish(self, token: dict[str, Any], tags: Sequence[str]) -> None:
+    def _make(self, token: dict[str, Any], tags: Sequence[str]) -> None:
         from azure.core import MatchConditions  # noqa: PLC0415
         from azure.core.exceptions import (  # noqa: PLC0415
             HttpResponseError,
@@ -162,7 +140,6 @@ class BlobStore:
         )
         from azure.storage.blob import BlobBlock  # noqa: PLC0415
 
-        self._check(token)
         key = token["key"]
         with self._told("write", key):
             try:
@@ -180,12 +157,8 @@ class BlobStore:
 
     def abandon(self, token: dict[str, Any]) -> None:
         """Forget every upload of the key."""
-        for found in [*self.list(_folder(token["key"]))]:
+        for found in [*self.list(folder_of(token["key"]))]:
             self.delete(found.key)
-
-    def _check(self, token: dict[str, Any]) -> None:
-        if self.stat(_marker(token)) is None:
-            raise ConflictError(f"The upload of {self.url(token['key'])} is no more; it was finished or given up.")
 
     def url(self, key: str) -> str:
         """Return the URL by which ``open_store`` finds a blob."""
@@ -235,14 +208,6 @@ def _code(problem: Any) -> str:
     return str(getattr(code, "value", code))
 
 
-def _folder(key: str) -> str:
-    return f"{key}.parts/"
-
-
-def _marker(token: dict[str, Any]) -> str:
-    return _folder(token["key"]) + str(token["upload"])
-
-
 def _is(version: str) -> dict[str, Any]:
     from azure.core import MatchConditions  # noqa: PLC0415
 
@@ -256,7 +221,7 @@ def _version(etag: str) -> str:
 def _settings(key: str) -> Any:
     from azure.storage.blob import ContentSettings  # noqa: PLC0415
 
-    return ContentSettings(content_type=mimetypes.guess_type(key)[0] or "application/octet-stream")
+    return ContentSettings(content_type=content_type(key))
 
 
 def _stat(found: Any) -> Stat:

@@ -14,13 +14,13 @@ one.
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from coldpress_runtime.batch.stores import Stat
+from coldpress_runtime.batch.stores.marked import MarkedUploads, content_type, folder_of, holds, marker_of
 from coldpress_runtime.errors import ChangedError, ConflictError, StoreError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def open_place(place: str) -> tuple[GcsStore, str]:
     return GcsStore(bucket), key
 
 
-class GcsStore:
+class GcsStore(MarkedUploads):
     """The objects of a bucket.
 
     Args:
@@ -59,7 +59,7 @@ class GcsStore:
 
     def stat(self, key: str) -> Stat | None:
         """Return what is known of an object, None when there is none."""
-        with _told("storage.objects.get", self._name(key)):
+        with _told("storage.objects.get", self.url(key)):
             found = self._bucket.get_blob(key)
         return None if found is None else _stat(found)
 
@@ -70,20 +70,20 @@ class GcsStore:
         """
         from google.api_core.exceptions import NotFound, PreconditionFailed  # noqa: PLC0415
 
-        with _told("storage.objects.get", self._name(key)):
+        with _told("storage.objects.get", self.url(key)):
             try:
                 data: bytes = self._bucket.blob(key).download_as_bytes(
                     start=start, end=stop - 1, raw_download=True, if_generation_match=int(version)
                 )
             except NotFound:
-                raise ChangedError(f"{self._name(key)} is gone.") from None
+                raise ChangedError(f"{self.url(key)} is gone.") from None
             except PreconditionFailed:
-                raise ChangedError(f"{self._name(key)} has been replaced.") from None
+                raise ChangedError(f"{self.url(key)} has been replaced.") from None
         return data
 
     def list(self, prefix: str) -> Iterator[Stat]:
         """Yield the objects whose names begin with ``prefix``, sorted; no markers of folders."""
-        with _told("storage.objects.list", self._name(prefix)):
+        with _told("storage.objects.list", self.url(prefix)):
             for found in self._bucket.list_blobs(prefix=prefix):
                 if found.size or not found.name.endswith("/"):
                     yield _stat(found)
@@ -94,68 +94,41 @@ class GcsStore:
 
         blob = self._bucket.blob(key)
         condition = None if replaces is None else int(replaces or 0)
-        with _told("storage.objects.create", self._name(key)):
+        with _told("storage.objects.create", self.url(key)):
             try:
-                blob.upload_from_string(data, _content_type(key), if_generation_match=condition)
+                blob.upload_from_string(data, content_type(key), if_generation_match=condition)
             except PreconditionFailed:
                 # The answer to a first attempt may have been lost on the way: then what is there is this very object.
                 there = self.stat(key)
-                if there is None or not self._is(there, data):
-                    raise ConflictError(
-                        f"{self._name(key)} has been written by somebody else in the meantime."
-                    ) from None
+                if there is None or not holds(self, there, data):
+                    raise ConflictError(f"{self.url(key)} has been written by somebody else in the meantime.") from None
                 return there.version
         return str(blob.generation)
-
-    def _is(self, there: Stat, data: bytes) -> bool:
-        try:
-            return there.size == len(data) and (not data or self.read(there.key, 0, len(data), there.version) == data)
-        except ChangedError:
-            return False
 
     def delete(self, key: str) -> None:
         """Remove an object; there need not be one."""
         from google.api_core.exceptions import NotFound  # noqa: PLC0415
 
-        with _told("storage.objects.delete", self._name(key)):
+        with _told("storage.objects.delete", self.url(key)):
             try:
                 self._bucket.delete_blob(key)
             except NotFound:
                 return
 
-    def begin(self, key: str) -> dict[str, Any]:
-        """Make the object that stands for the upload; its token names it."""
-        token = {"key": key, "upload": os.urandom(8).hex()}
-        self.put(_marker(token), b"")
-        return token
-
     def add(self, token: dict[str, Any], number: int, data: bytes) -> str:
         """Write a part; its tag is what its name ends in. Raises ConflictError without the upload."""
         self._check(token)
         tag = f"-{number:05}-{os.urandom(4).hex()}"
-        self.put(_marker(token) + tag, data)
+        self.put(marker_of(token) + tag, data)
         return tag
 
-    def finish(self, token: dict[str, Any], tags: Sequence[str]) -> None:
-        """Compose the object of its parts; raises ConflictError when there is one, or the upload or a part is no more.
-
-        Parts are composed by 32 into larger ones until 32 are left. To do that again changes nothing.
-        """
-        try:
-            self._finish(token, tags)
-        except ConflictError:
-            if self.stat(token["key"]) is not None:
-                self.abandon(token)  # who made the object may have died before it could
-            raise
-        self.abandon(token)
-
-    def _finish(self, token: dict[str, Any], tags: Sequence[str]) -> None:
+    def _make(self, token: dict[str, Any], tags: Sequence[str]) -> None:
+        """Compose the object; parts are composed by 32 into larger ones until 32 are left. Again changes nothing."""
         from google.api_core.exceptions import NotFound, PreconditionFailed  # noqa: PLC0415
 
-        self._check(token)
-        key, marker = token["key"], _marker(token)
+        key, marker = token["key"], marker_of(token)
         names = [marker + tag for tag in tags]
-        with _told("storage.objects.create", self._name(key)), ThreadPoolExecutor(_AT_ONCE) as threads:
+        with _told("storage.objects.create", self.url(key)), ThreadPoolExecutor(_AT_ONCE) as threads:
             try:
                 level = 0
                 while len(names) > _COMPOSED:
@@ -165,39 +138,24 @@ class GcsStore:
                     list(threads.map(self._compose, names, groups))
                 self._compose(key, names, if_generation_match=0)
             except NotFound:
-                raise ConflictError(f"Of the upload of {self._name(key)} a part is missing.") from None
+                raise ConflictError(f"Of the upload of {self.url(key)} a part is missing.") from None
             except PreconditionFailed:
-                raise ConflictError(f"{self._name(key)} exists already; it is left as it is.") from None
+                raise ConflictError(f"{self.url(key)} exists already; it is left as it is.") from None
 
     def _compose(self, key: str, names: Sequence[str], **condition: int) -> None:
         blob = self._bucket.blob(key)
-        blob.content_type = _content_type(key)
+        blob.content_type = content_type(key)
         blob.compose([self._bucket.blob(name) for name in names], **condition)
 
     def abandon(self, token: dict[str, Any]) -> None:
         """Delete the parts of every upload of the key."""
-        keys = [found.key for found in self.list(_folder(token["key"]))]
+        keys = [found.key for found in self.list(folder_of(token["key"]))]
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             list(threads.map(self.delete, keys))
 
-    def _check(self, token: dict[str, Any]) -> None:
-        if self.stat(_marker(token)) is None:
-            raise ConflictError(f"The upload of {self._name(token['key'])} is no more; it was finished or given up.")
-
-    def _name(self, key: str) -> str:
+    def url(self, key: str) -> str:
+        """Return the URL by which ``open_store`` finds an object."""
         return f"gs://{self._bucket.name}/{key}"
-
-
-def _folder(key: str) -> str:
-    return f"{key}.parts/"
-
-
-def _marker(token: dict[str, Any]) -> str:
-    return _folder(token["key"]) + str(token["upload"])
-
-
-def _content_type(key: str) -> str:
-    return mimetypes.guess_type(key)[0] or "application/octet-stream"
 
 
 def _stat(found: Any) -> Stat:

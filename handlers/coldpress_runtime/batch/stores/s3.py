@@ -11,12 +11,12 @@ behind stay until a lifecycle rule clears them away.
 
 from __future__ import annotations
 
-import mimetypes
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from coldpress_runtime.batch.stores import Stat
+from coldpress_runtime.batch.stores.marked import content_type, holds
 from coldpress_runtime.errors import ChangedError, ConflictError, StoreError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class S3Store:
                         Bucket=self._bucket,
                         Key=key,
                         Body=data,
-                        ContentType=_content_type(key),
+                        ContentType=content_type(key),
                         **condition,
                     )
                 )
@@ -134,9 +134,8 @@ class S3Store:
                     raise
         # The answer to a first attempt may have been lost on the way: then what is there is this very object.
         there = self.stat(key)
-        with suppress(ChangedError):
-            if there and there.size == len(data) and (not data or self.read(key, 0, len(data), there.version) == data):
-                return there.version
+        if there is not None and holds(self, there, data):
+            return there.version
         raise ConflictError(f"{self._name(key)} has been written by somebody else in the meantime.")
 
     def delete(self, key: str) -> None:
@@ -147,7 +146,7 @@ class S3Store:
     def begin(self, key: str) -> dict[str, Any]:
         """Start an upload in parts; its token names it."""
         with self._told("s3:PutObject", key):
-            made = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=_content_type(key))
+            made = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=content_type(key))
         return {"key": key, "upload": made["UploadId"]}
 
     def add(self, token: dict[str, Any], number: int, data: bytes) -> str:
@@ -259,10 +258,6 @@ def _first(call: Callable[..., Any], **arguments: Any) -> Any:
 def _code(error: Any) -> str:
     """What S3 calls an error; empty for one that S3 never saw."""
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
-
-
-def _content_type(key: str) -> str:
-    return mimetypes.guess_type(key)[0] or "application/octet-stream"
 
 
 def _version(found: dict[str, Any]) -> str:

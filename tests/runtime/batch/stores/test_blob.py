@@ -37,7 +37,7 @@ def test_who_finishes_what_another_process_has_finished_is_told_and_changes_noth
 def test_what_a_process_that_died_before_it_cleared_away_has_left_is_cleared_away(blob_store):
     token = blob_store.begin("out")
     tags = [blob_store.add(token, 1, b"x")]
-    blob_store._finish(token, tags)
+    blob_store._make(token, tags)
     with pytest.raises(ConflictError):
         blob_store.finish(token, tags)
     assert [found.key for found in blob_store.list("")] == ["out"]

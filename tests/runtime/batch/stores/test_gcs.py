@@ -41,7 +41,7 @@ def test_what_a_process_that_died_while_it_cleared_away_has_left_is_cleared_away
     token = gcs_store.begin("out")
     tags = [gcs_store.add(token, number, b"x") for number in (1, 2)]
     left = [found.key for found in gcs_store.list("out.parts/")]
-    gcs_store._finish(token, tags)
+    gcs_store._make(token, tags)
     for key in left[:deleted]:
         gcs_store.delete(key)
     with pytest.raises(ConflictError):
