@@ -27,7 +27,7 @@ def main() -> int:
     if unknown := [name for name in names if name not in CASES or CASES[name]().binary]:
         parser.error(f"{unknown[0]!r} is no model with a JSON request; try digits or magika")
     try:
-        document = run(names, *((2, 1, 1.0) if args.quick else (11, 5, 4.0)), args.python)
+        document = run(names, *((2, 1, 1.0) if args.quick else (11, 9, 2.5)), args.python)
     except PackError as error:
         say(f"benchmarks: {error}")
         return 1

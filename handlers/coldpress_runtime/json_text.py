@@ -119,7 +119,10 @@ def _default(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no place in JSON")
 
 
-_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default)
+# What tensors and hooks give has no circles; one in what a hook made up runs into the limit of recursion.
+_encoder = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"), default=_default
+)
 
 
 def dump(document: Any) -> bytes:

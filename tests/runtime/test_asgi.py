@@ -226,6 +226,45 @@ def test_a_body_that_does_not_arrive_is_given_up_and_its_room_given_back():
     assert len(_read(bodies, _piece(100, more=False))) == 100
 
 
+def test_a_body_that_comes_slowly_but_in_time_is_read():
+    async def receive():
+        await asyncio.sleep(0.01)
+        return pieces.pop(0)
+
+    pieces = [_piece(10), _piece(20), _piece(30, more=False)]
+    assert len(asyncio.run(Bodies(limit=100, room=100).read(receive, ""))) == 60
+
+
+def test_who_waits_for_a_body_can_be_stopped():
+    bodies, ended = Bodies(limit=100, room=100), []
+
+    async def receive():
+        try:
+            await asyncio.Future()
+        finally:
+            await asyncio.sleep(0.001)  # as a middleware that has to clear away
+            ended.append(True)
+
+    async def stop():
+        reading = asyncio.create_task(bodies.read(receive, ""))
+        await asyncio.sleep(0.01)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    asyncio.run(stop())
+    assert ended == [True]
+
+
+def test_what_breaks_while_a_body_is_waited_for_is_not_hidden():
+    async def receive():
+        await asyncio.sleep(0.001)
+        raise OSError("reset")
+
+    with pytest.raises(OSError, match="reset"):
+        asyncio.run(Bodies(limit=100, room=100).read(receive, ""))
+
+
 def test_a_caller_whose_body_is_late_is_told_so_and_is_hung_up_on():
     response = refusal(LateError("late"))
     assert (response.status, response.headers["Connection"]) == (408, "close")

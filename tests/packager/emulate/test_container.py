@@ -168,6 +168,19 @@ def test_an_offer_to_change_the_protocol_costs_no_body(bundle, pieces):
         assert answers.endswith(b'{"live":true}')
 
 
+def test_an_answer_is_sent_whole_and_one_without_a_body_too(bundle):
+    with ServerFunction(bundle()) as function, socket.create_connection(("127.0.0.1", function.port)) as caller:
+        for _ in range(20):
+            caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY))
+            assert caller.recv(65536).endswith(b'\r\n\r\n{"outputs":{"y":[[1.5,-2.0]]}}')
+        caller.sendall(b"HEAD /v2 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert caller.recv(65536).endswith(b"\r\n\r\n")
+        caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 29\r\n\r\n")
+        assert caller.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        caller.sendall(_BODY)
+        assert caller.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_there_is_nothing_to_connect_to(bundle):
     with ServerFunction(bundle()) as function, socket.create_connection(("127.0.0.1", function.port)) as caller:
         caller.sendall(b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\n\r\n")
