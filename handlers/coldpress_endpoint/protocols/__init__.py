@@ -1,0 +1,1 @@
+"""What callers speak, one protocol a module: each turns a body into arrays, asks Serving, and writes the answer."""
