@@ -13,6 +13,11 @@
     │   └── StoreError           500  where objects lie, a store, refused
     │       ├── ChangedError     500  the object is gone, or another one by now
     │       └── ConflictError    500  somebody else has written the object
+    ├── DoorError                502  the endpoint that a request was sent on to gave no answer of use
+    │   ├── DoorAnswerError      502  it answered something else than this model's outputs
+    │   ├── DoorLateError        504  it did not answer in time
+    │   ├── DoorBusyError        503  it has no room; try again after ``retry_after`` seconds
+    │   └── WakingError          503  it wakes from zero; likewise
     └── RequestError             400  the caller can mend it
         ├── RunError             400  well-formed inputs that the model itself refuses
         ├── NotFoundError        404
@@ -32,6 +37,10 @@ __all__ = [
     "ChangedError",
     "ColdpressError",
     "ConflictError",
+    "DoorAnswerError",
+    "DoorBusyError",
+    "DoorError",
+    "DoorLateError",
     "EngineError",
     "HookError",
     "InputError",
@@ -46,6 +55,7 @@ __all__ = [
     "RunError",
     "StoreError",
     "TooLargeError",
+    "WakingError",
 ]
 
 
@@ -93,6 +103,42 @@ class ChangedError(StoreError):
 
 class ConflictError(StoreError):
     """Somebody else has written the object in the meantime."""
+
+
+class DoorError(ColdpressError):
+    """The endpoint that a request was sent on to cannot be reached, or gave no answer of use."""
+
+    status = 502
+
+
+class DoorAnswerError(DoorError):
+    """The endpoint answered, with half a body, garbage, or something else than this model's outputs."""
+
+
+class DoorLateError(DoorError):
+    """The endpoint did not answer within the time that was left."""
+
+    status = 504
+
+
+class DoorBusyError(DoorError):
+    """The endpoint has no room now, or is left alone after failures; try again after ``retry_after`` seconds."""
+
+    status = 503
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class WakingError(DoorError):
+    """The endpoint wakes from zero; try again after ``retry_after`` seconds."""
+
+    status = 503
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class RequestError(ColdpressError):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from coldpress_runtime.batch.settings import Batch
+    from coldpress_runtime.fallback.settings import Fallback
 
 __all__ = [
     "FORMAT",
@@ -65,6 +66,12 @@ def _batch(value: Any, where: str) -> Batch:
     from coldpress_runtime.batch.settings import Batch  # noqa: PLC0415 - it ships where there are batches
 
     return Batch.read(value, where)
+
+
+def _fallback(value: Any, where: str) -> Fallback:
+    from coldpress_runtime.fallback.settings import Fallback  # noqa: PLC0415 - it ships where there is an endpoint
+
+    return Fallback.read(value, where)
 
 
 class Engine(Record):
@@ -144,16 +151,17 @@ class Manifest(Record):
 
     ``portable`` is opened instead of ``model`` when this machine's CPU lacks a flag in ``model.cpu``, or when
     ``model`` will not open. ``hooks`` is a Python file with ``preprocess`` and ``postprocess``. ``batch`` is there in
-    bundles that score uploads row by row.
+    bundles that score uploads row by row, ``fallback`` in those that ask an endpoint. ``engine``, ``model`` and
+    ``warmup`` are None exactly where that endpoint alone has the model; nobody opens a session there.
     """
 
     __slots__ = (  # noqa: RUF023
         "format", "name", "version", "engine", "model", "portable", "threads", "warmup", "hooks", "limits", "function",
-        "batch",
+        "batch", "fallback",
     )  # fmt: skip
     READERS = (
-        _format, text, text, Engine.read, Model.read, or_null(Model.read), integer(1, 1024), Warmup.read,
-        or_null(path), Limits.read, Function.read, or_null(_batch),
+        _format, text, text, or_null(Engine.read), or_null(Model.read), or_null(Model.read), integer(1, 1024),
+        or_null(Warmup.read), or_null(path), Limits.read, Function.read, or_null(_batch), or_null(_fallback),
     )  # fmt: skip
     format: int
     name: str
@@ -167,9 +175,19 @@ class Manifest(Record):
     limits: Limits
     function: Function
     batch: Batch | None
+    fallback: Fallback | None
 
     def check(self) -> None:
-        """Check the stand-in model and the warm-up's names."""
+        """Check whether there is a model, the stand-in model and the warm-up's names."""
+        remote = self.fallback is not None and "does-not-fit" in self.fallback.when
+        for name in ("engine", "model", "warmup"):
+            if (getattr(self, name) is None) != remote:
+                raise error(name, "null" if remote else "an object", getattr(self, name))
+        if remote:
+            for name in ("portable", "batch"):
+                if getattr(self, name) is not None:
+                    raise error(name, "null, because the model is not in the bundle", getattr(self, name))
+            return
         if self.portable is not None and self.portable.cpu:
             raise error("portable.cpu", "an empty list, because nothing stands behind it", list(self.portable.cpu))
         names = [item.name for item in self.warmup.inputs]

@@ -53,5 +53,6 @@ def manifest(
         "limits": {"request_bytes": payload_bytes, "response_bytes": payload_bytes},
         "function": {"memory_mb": plan.memory_mb, "timeout_s": plan.timeout_s},
         "batch": batch_record(batch),
+        "fallback": None,
     }
     return Manifest.parse(document).to_dict()

@@ -221,6 +221,7 @@ def _batch_bundle(
                 "threads": 1,  # a vCPU has a process of its own
                 "function": {"memory_mb": batch.memory_mb, "timeout_s": batch.timeout_s},
                 "batch": batch_record(batch),
+                "fallback": None,  # every row is scored here
             }
         ).to_dict(),
         packages=_packages(plan, batch),

@@ -188,11 +188,17 @@ ENTRIES: Mapping[str, str] = {target.entry: target.name for target in TARGETS.va
 """The targets by their entry point, a file at the root of every bundle."""
 
 
-def runtime_modules(target: str, *, batch: bool = False) -> list[Path]:
-    """Return the files of ``coldpress_runtime`` that ship to ``target``: no other provider's; ``batch/`` if asked."""
+def runtime_modules(target: str, *, batch: bool = False, fallback: bool = False) -> list[Path]:
+    """Return the files of ``coldpress_runtime`` that ship to ``target``: no other provider's, parts only if asked for.
+
+    Args:
+        target: where they run.
+        batch: whether the bundle scores uploads row by row.
+        fallback: whether it asks an endpoint.
+    """
     others = {module for other in TARGETS.values() for module in other.adapter} - set(TARGETS[target].adapter)
     files = (path for path in sorted(runtime_root().rglob("*")) if path.is_file())
-    left = {"__pycache__"} if batch else {"__pycache__", "batch"}
+    left = {"__pycache__"} | {name for name, ships in (("batch", batch), ("fallback", fallback)) if not ships}
     return [
         path
         for path in files

@@ -121,6 +121,7 @@ def manifest(tmp_path, inputs, data=None):
             "limits": {"request_bytes": 6291456, "response_bytes": 6291456},
             "function": {"memory_mb": 1024, "timeout_s": 30},
             "batch": None,
+            "fallback": None,
         }
     )
 

@@ -199,6 +199,7 @@ def manifest(data: bytes = b"", /, **changes: Any) -> dict[str, Any]:
         "limits": {"request_bytes": 6291456, "response_bytes": 6291456},
         "function": {"memory_mb": 1024, "timeout_s": 30},
         "batch": None,
+        "fallback": None,
     }
     return document | changes
 

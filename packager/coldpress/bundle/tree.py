@@ -66,6 +66,11 @@ class TreePlan:
         return self.manifest.get("batch") is not None
 
     @property
+    def fallback(self) -> bool:
+        """Whether the bundle asks an endpoint."""
+        return self.manifest.get("fallback") is not None
+
+    @property
     def stubs(self) -> tuple[str, ...]:
         """The files of ``templates/<target>`` that go to the root."""
         target = TARGETS[self.target]
@@ -75,7 +80,7 @@ class TreePlan:
     @property
     def modules(self) -> list[Path]:
         """The files of the runtime that ship."""
-        return runtime_modules(self.target, batch=self.batch)
+        return runtime_modules(self.target, batch=self.batch, fallback=self.fallback)
 
 
 @dataclass(frozen=True)

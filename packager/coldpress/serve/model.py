@@ -100,6 +100,7 @@ def _manifest(name: str) -> dict[str, object]:
         "warmup": {"inputs": [], "data": None},
         "hooks": None,
         "batch": None,
+        "fallback": None,
         "limits": {"request_bytes": _LIMIT, "response_bytes": _LIMIT},
         "function": {"memory_mb": 1024, "timeout_s": 30},
     }

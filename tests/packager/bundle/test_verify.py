@@ -66,6 +66,7 @@ class Bundler:
             "limits": {"request_bytes": limits, "response_bytes": limits},
             "function": {"memory_mb": 512, "timeout_s": 30},
             "batch": None,
+            "fallback": None,
         }
         plan = TreePlan(
             target="aws",
