@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from coldpress.errors import ConfigError
+from coldpress.fallback_config import FallbackConfig, check_fallback
 from coldpress.samples.options import SamplesOptions
 from coldpress.target_config import TargetsConfig
 
@@ -25,6 +26,7 @@ __all__ = [
     "BatchConfig",
     "Bytes",
     "Config",
+    "FallbackConfig",
     "FunctionConfig",
     "ModelConfig",
     "SamplesConfig",
@@ -179,6 +181,7 @@ class Config:
     function: FunctionConfig = FunctionConfig()
     targets: TargetsConfig = field(default_factory=TargetsConfig)
     batch: BatchConfig | None = None
+    fallback: FallbackConfig | None = None
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any] | None = None) -> Config:
@@ -301,6 +304,8 @@ def _checked(config: Config) -> Config:
         raise ConfigError('`targets.aws.auth` is "jwt", which needs `jwt_issuer` and `jwt_audience` beside it.')
     if config.batch is not None:
         _check_prefixes(config.batch)
+    if config.fallback is not None:
+        check_fallback(config.fallback)
     return config
 
 
