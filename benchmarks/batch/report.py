@@ -1,10 +1,11 @@
 """results.json -> the table that people read: what must be reached, and every arm on every file."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Row", "markdown", "rows", "summary"]
+from benchmarks.figures import Row, table, verdict
+
+__all__ = ["markdown", "rows", "summary"]
 
 _TITLES = {
     "coldpress-2": "`coldpress score`, 2 workers",
@@ -24,16 +25,6 @@ _FILES = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure that must be reached."""
-
-    figure: str
-    must: str
-    measured: str
-    met: bool
-
-
 def rows(document: Mapping[str, Any]) -> list[Row]:
     """List every figure that must be reached, with what was measured."""
     return list(_rows(document))
@@ -41,8 +32,8 @@ def rows(document: Mapping[str, Any]) -> list[Row]:
 
 def _rows(document: Mapping[str, Any]) -> Iterator[Row]:
     speeds = {
-        name: {arm: figures["rows_per_second"]["median"] for arm, figures in table["arms"].items()}
-        for name, table in document["tables"].items()
+        name: {arm: figures["rows_per_second"]["median"] for arm, figures in each["arms"].items()}
+        for name, each in document["tables"].items()
     }
     csv = speeds["csv"]
     yield _at_least("rows a second, CSV, of the pandas script", 1.5, csv["coldpress-2"] / csv["pandas"])
@@ -74,31 +65,17 @@ def _at_least(figure: str, least: float, found: float) -> Row:
 
 def markdown(document: Mapping[str, Any]) -> str:
     """Render everything: what must be reached first, then every arm, then how it was measured."""
-    return "\n".join((*_figures(document), *_arms(document), *_memory(document), *_conditions(document))) + "\n"
+    return "\n".join((*table(rows(document)), *_arms(document), *_memory(document), *_conditions(document))) + "\n"
 
 
 def summary(document: Mapping[str, Any]) -> str:
     """Render what the README shows."""
-    found = rows(document)
-    met = f"{sum(row.met for row in found)} of {len(found)} figures that had to be reached were: "
-    whole = "[the whole table](benchmarks/batch/results.md), measured by `make bench-batch`."
-    return "\n".join((*_table(document, "csv"), "", met + whole)) + "\n"
-
-
-def _figures(document: Mapping[str, Any]) -> Iterator[str]:
-    found = rows(document)
-    yield f"{sum(row.met for row in found)} of {len(found)} figures met."
-    yield ""
-    yield "| figure | must reach | measured | |"
-    yield "|---|---|---|---|"
-    for row in found:
-        yield f"| {row.figure} | {row.must} | {row.measured} | {'met' if row.met else '**missed**'} |"
-    yield ""
+    return "\n".join((*_table(document, "csv"), "", verdict(rows(document), "batch"))) + "\n"
 
 
 def _arms(document: Mapping[str, Any]) -> Iterator[str]:
-    for name, table in document["tables"].items():
-        yield f"**{_FILES[name]}**, {table['rows']:,} rows, {table['bytes'] / 1e6:,.0f} MB"
+    for name, each in document["tables"].items():
+        yield f"**{_FILES[name]}**, {each['rows']:,} rows, {each['bytes'] / 1e6:,.0f} MB"
         yield ""
         yield from _table(document, name)
         yield ""

@@ -1,22 +1,13 @@
 """results.json -> the table that people read: what must be reached, and every server on every model."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Row", "markdown", "rows", "summary"]
+from benchmarks.figures import Row, table, verdict
+
+__all__ = ["markdown", "rows", "summary"]
 
 _PEERS = ("fastapi", "litserve")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure that must be reached."""
-
-    figure: str
-    must: str
-    measured: str
-    met: bool
 
 
 def rows(document: Mapping[str, Any]) -> list[Row]:
@@ -41,28 +32,13 @@ def _rows(model: Mapping[str, Any], clients: int) -> Iterator[Row]:
 
 def markdown(document: Mapping[str, Any]) -> str:
     """Render everything: what must be reached first, then every server, then how it was measured."""
-    return "\n".join((*_figures(document), *_servers(document), *_conditions(document))) + "\n"
+    return "\n".join((*table(rows(document), "figure, digits"), *_servers(document), *_conditions(document))) + "\n"
 
 
 def summary(document: Mapping[str, Any]) -> str:
     """Render what the README shows."""
-    found = rows(document)
-    met = f"{sum(row.met for row in found)} of {len(found)} figures that had to be reached were: "
-    whole = "[the whole table](benchmarks/serve/results.md), measured by `make bench-serve`."
-    return "\n".join((*_table(document["models"]["digits"], document["clients"]), "", met + whole)) + "\n"
-
-
-def _figures(document: Mapping[str, Any]) -> Iterator[str]:
-    found = rows(document)
-    if not found:
-        return
-    yield f"{sum(row.met for row in found)} of {len(found)} figures met."
-    yield ""
-    yield "| figure, digits | must reach | measured | |"
-    yield "|---|---|---|---|"
-    for row in found:
-        yield f"| {row.figure} | {row.must} | {row.measured} | {'met' if row.met else '**missed**'} |"
-    yield ""
+    servers = _table(document["models"]["digits"], document["clients"])
+    return "\n".join((*servers, "", verdict(rows(document), "serve"))) + "\n"
 
 
 def _servers(document: Mapping[str, Any]) -> Iterator[str]:

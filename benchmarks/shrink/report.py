@@ -1,28 +1,18 @@
 """results.json -> the table that people read: what must be reached, and what every tool made of every model."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Row", "failures", "markdown", "passes", "rows", "summary"]
+from benchmarks.figures import Row, table, verdict
+
+__all__ = ["failures", "markdown", "passes", "rows", "summary"]
 
 _OURS = "coldpress"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure that must be reached."""
-
-    figure: str
-    where: str
-    must: str
-    measured: str
-    met: bool
-
-
 def markdown(document: Mapping[str, Any]) -> str:
     """Render everything: what must be reached first, then every tool on every model, then how it was measured."""
-    return "\n".join((*_figures(document), "", *_tools(document), *_conditions(document))) + "\n"
+    return "\n".join((*table(rows(document)), *_tools(document), *_conditions(document))) + "\n"
 
 
 def summary(document: Mapping[str, Any]) -> str:
@@ -44,10 +34,7 @@ def summary(document: Mapping[str, Any]) -> str:
                 f"| {title} | {before} | **{ours['bytes'] / 1e6:.2f}** | {ours['bytes'] / original['bytes']:.0%} "
                 f"| {_short(peer, size)} | {ours['warm_ms'] / original['warm_ms']:.2f} x | {kept} |"
             )
-    found = rows(document)
-    lines += ["", f"{sum(row.met for row in found)} of {len(found)} figures that had to be reached were: "]
-    lines[-1] += "[the whole table](benchmarks/shrink/results.md), measured by `make bench-shrink`."
-    return "\n".join(lines) + "\n"
+    return "\n".join((*lines, "", verdict(rows(document), "shrink"))) + "\n"
 
 
 def _short(peer: str, size: float) -> str:
@@ -66,9 +53,9 @@ def _rows(document: Mapping[str, Any], model: Mapping[str, Any]) -> Iterator[Row
         ours = model["variants"][f"{_OURS} {goal['name']}".strip()]
         for figure, must, measured, met in _goal(document, model, goal, ours):
             if ours["error"]:
-                yield Row(figure, where, must, ours["error"], met=False)
+                yield Row(figure, must, ours["error"], met=False, where=where)
             else:
-                yield Row(figure, where, must, measured(), met())
+                yield Row(figure, must, measured(), met(), where)
 
 
 _Figure = tuple[str, str, Callable[[], str], Callable[[], bool]]
@@ -154,18 +141,6 @@ def failures(goal: Mapping[str, Any], variant: Mapping[str, Any], original: Mapp
     if variant["bytes"] > original["bytes"]:
         found.append("larger")
     return found
-
-
-def _figures(document: Mapping[str, Any]) -> Iterator[str]:
-    found = rows(document)
-    met = sum(row.met for row in found)
-    yield f"{met} of {len(found)} figures met."
-    yield ""
-    yield "| figure | model | must reach | measured | |"
-    yield "|---|---|---|---|---|"
-    for row in found:
-        measured = row.measured.replace("|", "/")
-        yield f"| {row.figure} | {row.where} | {row.must} | {measured} | {'met' if row.met else '**missed**'} |"
 
 
 def _tools(document: Mapping[str, Any]) -> Iterator[str]:
