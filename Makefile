@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts audit pytest conformance bench bench-batch bench-serve bench-shrink golden lock clean
+.PHONY: help demo test lint types contracts audit pytest conformance bench bench-batch bench-serve bench-shrink golden proto lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ bench-serve: .venv/.done ## how containers start and answer, beside the peers; w
 
 golden: .venv/.done ## render the golden trees and sam/ again, to look at the difference with git
 	$(BIN)/python -m tests.support.golden
+
+proto: .venv/.done ## generate the endpoint's gRPC messages again
+	@$(BIN)/python -m tests.support.proto
 
 lock: .venv/.done ## resolve requirements/*.txt again
 	for name in bootstrap; do \
