@@ -9,7 +9,7 @@ ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 
-.PHONY: tools peers $(TOOLS:%=lock-%) $(PEERS:%=lock-%) lock-bench-serve
+.PHONY: tools peers $(TOOLS:%=lock-%) $(PEERS:%=lock-%) lock-bench-serve lock-endpoint
 tools: $(TOOLS:%=.tools/%/.done)
 
 # The benchmark goes on without a peer that cannot be installed, and says why: what uv said stays in .tools/NAME.why.
@@ -25,3 +25,9 @@ peers: | .venv/.done
 
 $(TOOLS:%=lock-%) $(PEERS:%=lock-%) lock-bench-serve: lock-%: | .venv/.done
 	$(UV) pip compile --no-config --quiet --python-version 3.11 --universal --generate-hashes requirements/$*.in -o requirements/$*.txt
+
+# What the images of endpoints install: Python 3.12 is the one of their base.
+lock-endpoint: | .venv/.done
+	cd templates/endpoint && for kind in gpu cpu; do \
+	  ../../$(UV) pip compile --no-config --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_39 --generate-hashes \
+	    requirements-$$kind.in -o requirements-$$kind.txt; done
