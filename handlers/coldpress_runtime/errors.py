@@ -13,6 +13,7 @@
     │   └── StoreError           500  where objects lie, a store, refused
     │       ├── ChangedError     500  the object is gone, or another one by now
     │       └── ConflictError    500  somebody else has written the object
+    ├── WeightsError             500  the model's file, which lies outside of the bundle, cannot be had
     ├── DoorError                502  the endpoint that a request was sent on to gave no answer of use
     │   ├── DoorAnswerError      502  it answered something else than this model's outputs
     │   ├── DoorLateError        504  it did not answer in time
@@ -56,6 +57,7 @@ __all__ = [
     "StoreError",
     "TooLargeError",
     "WakingError",
+    "WeightsError",
 ]
 
 
@@ -103,6 +105,10 @@ class ChangedError(StoreError):
 
 class ConflictError(StoreError):
     """Somebody else has written the object in the meantime."""
+
+
+class WeightsError(ColdpressError):
+    """The model's file, which lies outside of the bundle, cannot be had, or is not the one that was packed."""
 
 
 class DoorError(ColdpressError):

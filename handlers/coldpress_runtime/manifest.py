@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from coldpress_runtime.batch.settings import Batch
     from coldpress_runtime.fallback.settings import Fallback
+    from coldpress_runtime.weights.settings import Weights
 
 __all__ = [
     "FORMAT",
@@ -72,6 +73,12 @@ def _fallback(value: Any, where: str) -> Fallback:
     from coldpress_runtime.fallback.settings import Fallback  # noqa: PLC0415 - it ships where there is an endpoint
 
     return Fallback.read(value, where)
+
+
+def _weights(value: Any, where: str) -> Weights:
+    from coldpress_runtime.weights.settings import Weights  # noqa: PLC0415 - it ships where the model does not
+
+    return Weights.read(value, where)
 
 
 class Engine(Record):
@@ -152,16 +159,18 @@ class Manifest(Record):
     ``portable`` is opened instead of ``model`` when this machine's CPU lacks a flag in ``model.cpu``, or when
     ``model`` will not open. ``hooks`` is a Python file with ``preprocess`` and ``postprocess``. ``batch`` is there in
     bundles that score uploads row by row, ``fallback`` in those that ask an endpoint. ``engine``, ``model`` and
-    ``warmup`` are None exactly where that endpoint alone has the model; nobody opens a session there.
+    ``warmup`` are None exactly where that endpoint alone has the model; nobody opens a session there. ``weights`` says
+    where the file of ``model`` lies when it is not in the bundle; it is in ORT format, and used where it is read to.
     """
 
     __slots__ = (  # noqa: RUF023
         "format", "name", "version", "engine", "model", "portable", "threads", "warmup", "hooks", "limits", "function",
-        "batch", "fallback",
+        "batch", "fallback", "weights",
     )  # fmt: skip
     READERS = (
         _format, text, text, or_null(Engine.read), or_null(Model.read), or_null(Model.read), integer(1, 1024),
         or_null(Warmup.read), or_null(path), Limits.read, Function.read, or_null(_batch), or_null(_fallback),
+        or_null(_weights),
     )  # fmt: skip
     format: int
     name: str
@@ -176,6 +185,7 @@ class Manifest(Record):
     function: Function
     batch: Batch | None
     fallback: Fallback | None
+    weights: Weights | None
 
     def check(self) -> None:
         """Check whether there is a model, the stand-in model and the warm-up's names."""
@@ -184,12 +194,17 @@ class Manifest(Record):
             if (getattr(self, name) is None) != remote:
                 raise error(name, "null" if remote else "an object", getattr(self, name))
         if remote:
-            for name in ("portable", "batch"):
+            for name in ("portable", "batch", "weights"):
                 if getattr(self, name) is not None:
                     raise error(name, "null, because the model is not in the bundle", getattr(self, name))
             return
         if self.portable is not None and self.portable.cpu:
             raise error("portable.cpu", "an empty list, because nothing stands behind it", list(self.portable.cpu))
+        if self.weights is not None:
+            if not self.model.mapped or self.model.cpu or self.portable is not None or self.batch is not None:
+                raise error("weights", "null, or a mapped model for every CPU, and no batch", self.weights.url)
+            if self.weights.sha256 != self.model.sha256:
+                raise error("weights.sha256", "the one of model", self.weights.sha256)
         names = [item.name for item in self.warmup.inputs]
         if len(set(names)) != len(names):
             raise error("warmup.inputs", "each input once", names)

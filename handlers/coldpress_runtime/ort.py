@@ -36,7 +36,8 @@ class SessionOptions:
     Args:
         threads: threads for the work inside an operator; operators run one after the other.
         optimization: ``all``, ``extended``, ``basic`` or ``disabled``.
-        mapped: map an ORT-format file into memory and use its weights where they lie, instead of reading it.
+        mapped: use the weights of an ORT-format file where they lie: a file is mapped into memory instead of read, and
+            a buffer, which must be writable, is kept.
         prepacking: lay weights out again for faster kernels, at the cost of time to open and of memory.
         optimized_path: also write the optimised model to this path.
         config: further session configuration entries of ONNX Runtime, by key.
@@ -195,8 +196,10 @@ def _open(api: Api, model: Any, options: SessionOptions) -> _Handle:
     config = {"session.intra_op.allow_spinning": "0"}
     if not options.prepacking:
         config["session.disable_prepacking"] = "1"
-    if options.mapped and path is not None:
-        buffer = _map(path, name)
+    if options.mapped:
+        buffer = _map(path) if path is not None else buffer
+        if buffer is None or bytes(buffer[4:8]) != b"ORTM":
+            raise LoadError(f"{name} is not in ORT format, which mapping needs; open it with mapped=False.")
         config["session.use_ort_model_bytes_directly"] = "1"
         config["session.use_ort_model_bytes_for_initializers"] = "1"
     config.update(options.config)
@@ -227,14 +230,12 @@ def _open(api: Api, model: Any, options: SessionOptions) -> _Handle:
     return _Handle(session.value or 0, api.ReleaseSession, buffer if options.mapped else None)
 
 
-def _map(path: str, name: str) -> memoryview:
-    """Map a file in ORT format; what the process writes there stays in the process."""
+def _map(path: str) -> memoryview:
+    """Map a file; what the process writes there stays in the process."""
     import mmap  # noqa: PLC0415  (only bundles with a mapped model pay for it)
 
     with open(path, "rb") as file:
-        if file.read(8)[4:] != b"ORTM":
-            raise LoadError(f"{name} is not in ORT format, which mapping needs; open it with mapped=False.")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if os.path.getsize(path) else b"")
 
 
 def _native(path: Any) -> Any:

@@ -54,5 +54,6 @@ def manifest(
         "function": {"memory_mb": plan.memory_mb, "timeout_s": plan.timeout_s},
         "batch": batch_record(batch),
         "fallback": None,
+        "weights": None,
     }
     return Manifest.parse(document).to_dict()

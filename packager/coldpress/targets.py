@@ -188,17 +188,19 @@ ENTRIES: Mapping[str, str] = {target.entry: target.name for target in TARGETS.va
 """The targets by their entry point, a file at the root of every bundle."""
 
 
-def runtime_modules(target: str, *, batch: bool = False, fallback: bool = False) -> list[Path]:
+def runtime_modules(target: str, *, batch: bool = False, fallback: bool = False, weights: bool = False) -> list[Path]:
     """Return the files of ``coldpress_runtime`` that ship to ``target``: no other provider's, parts only if asked for.
 
     Args:
         target: where they run.
         batch: whether the bundle scores uploads row by row.
         fallback: whether it asks an endpoint.
+        weights: whether it reads its model from elsewhere.
     """
     others = {module for other in TARGETS.values() for module in other.adapter} - set(TARGETS[target].adapter)
     files = (path for path in sorted(runtime_root().rglob("*")) if path.is_file())
-    left = {"__pycache__"} | {name for name, ships in (("batch", batch), ("fallback", fallback)) if not ships}
+    parts = {"batch": batch, "fallback": fallback, "weights": weights}
+    left = {"__pycache__"} | {name for name, ships in parts.items() if not ships}
     return [
         path
         for path in files

@@ -122,6 +122,7 @@ def manifest(tmp_path, inputs, data=None):
             "function": {"memory_mb": 1024, "timeout_s": 30},
             "batch": None,
             "fallback": None,
+            "weights": None,
         }
     )
 

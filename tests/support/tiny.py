@@ -200,6 +200,7 @@ def manifest(data: bytes = b"", /, **changes: Any) -> dict[str, Any]:
         "function": {"memory_mb": 1024, "timeout_s": 30},
         "batch": None,
         "fallback": None,
+        "weights": None,
     }
     return document | changes
 

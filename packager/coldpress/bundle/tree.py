@@ -71,6 +71,11 @@ class TreePlan:
         return self.manifest.get("fallback") is not None
 
     @property
+    def weights(self) -> bool:
+        """Whether the bundle reads its model from elsewhere."""
+        return self.manifest.get("weights") is not None
+
+    @property
     def stubs(self) -> tuple[str, ...]:
         """The files of ``templates/<target>`` that go to the root."""
         target = TARGETS[self.target]
@@ -80,7 +85,7 @@ class TreePlan:
     @property
     def modules(self) -> list[Path]:
         """The files of the runtime that ship."""
-        return runtime_modules(self.target, batch=self.batch, fallback=self.fallback)
+        return runtime_modules(self.target, batch=self.batch, fallback=self.fallback, weights=self.weights)
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ def _manifest(name: str) -> dict[str, object]:
         "hooks": None,
         "batch": None,
         "fallback": None,
+        "weights": None,
         "limits": {"request_bytes": _LIMIT, "response_bytes": _LIMIT},
         "function": {"memory_mb": 1024, "timeout_s": 30},
     }

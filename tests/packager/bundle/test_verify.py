@@ -67,6 +67,7 @@ class Bundler:
             "function": {"memory_mb": 512, "timeout_s": 30},
             "batch": None,
             "fallback": None,
+            "weights": None,
         }
         plan = TreePlan(
             target="aws",
