@@ -1,0 +1,397 @@
+"""HTTP over connections that are kept, each socket operation within what is left of one deadline.
+
+http.client speaks the protocol. It reads and writes through :class:`_Wire`, which gives every operation the time that
+is left: with a plain timeout, a body that comes byte by byte would begin it anew with each byte.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import select
+import socket
+import ssl
+from collections import deque
+from time import perf_counter, time
+from typing import NamedTuple
+
+from coldpress_runtime.errors import DoorAnswerError, DoorError, DoorLateError, RequestError, WakingError
+from coldpress_runtime.fallback.addresses import RefusedAddressError, resolve
+from coldpress_runtime.fallback.deadline import late, left, within
+from coldpress_runtime.inflate import inflate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from coldpress_runtime.fallback.addresses import Address
+
+__all__ = ["Broken", "Connection", "Message", "Origin", "Pool", "Reply", "tls_context"]
+
+_IDLE_S = 55.0  # load balancers close what was idle for a minute, and a frozen function does not hear of it
+_PIECE = 1 << 20
+_READ = "read to the end"
+
+
+class Origin(NamedTuple):
+    """Where connections go."""
+
+    scheme: str
+    host: str
+    port: int
+    allow_private: bool
+
+
+class Message(NamedTuple):
+    """A request as it is sent."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Reply(NamedTuple):
+    """An answer as it came, decompressed; names of headers in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Broken(Exception):  # noqa: N818 - an outcome that carries the error
+    """No answer came.
+
+    Attributes:
+        error: what to tell the caller.
+        again: whether the question may be sent again: nothing of an answer had come.
+        stale: whether a connection that was kept had been closed by the other side in the meantime.
+    """
+
+    def __init__(self, error: DoorError, *, again: bool, stale: bool = False) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.again = again
+        self.stale = stale
+
+
+class _Wire(io.RawIOBase):
+    """What a socket receives, each time within what is left until ``ends``."""
+
+    def __init__(self, link: socket.socket) -> None:
+        super().__init__()
+        self._link = link
+        self.ends: float | None = None  # None: receive nothing more
+        self.received = 0
+
+    def readable(self) -> bool:
+        """Whether it can be read from."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Receive into a buffer."""
+        if self.ends is None:
+            return None
+        self._link.settimeout(left(self.ends, _READ))
+        count = self._link.recv_into(buffer)
+        self.received += count
+        return count
+
+
+class _Reader(io.BufferedReader):
+    """One for all answers of a connection: http.client closes its own after each."""
+
+    def close(self) -> None:
+        """Stay open."""
+
+
+class _Socket:
+    """As much of a socket as http.client uses."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self.wire = _Wire(link)
+        self._reader = _Reader(self.wire, 65536)
+
+    def sendall(self, data: bytes) -> None:
+        assert self.wire.ends is not None  # noqa: S101 - set before anything is sent
+        self._link.settimeout(left(self.wire.ends, "sent the request"))
+        self._link.sendall(data)  # the limit is that of the whole call
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return self._reader
+
+    def has_more(self) -> bool:
+        """Whether something came behind the answer and was read with it."""
+        self.wire.ends = None
+        return bool(self._reader.peek(1))
+
+    def close(self) -> None:
+        """Stay open: the connection closes its socket itself."""
+
+
+class Connection:
+    """One connection to the endpoint, for one question at a time."""
+
+    def __init__(self, origin: Origin, link: socket.socket) -> None:
+        self._link = link
+        self._socket = _Socket(link)
+        self._http = http.client.HTTPConnection(origin.host, origin.port)
+        self._http.default_port = 443 if origin.scheme == "https" else 80  # so that Host names no usual port
+        self._http.auto_open = 0
+        self._http.sock = self._socket
+        self.reused = False
+        self.idle_since = 0.0
+
+    def exchange(self, message: Message, ends: float, limit: int) -> tuple[Reply, bool]:
+        """Send a question and read its answer of at most ``limit`` bytes; returns also whether to keep the connection.
+
+        Raises Broken.
+        """
+        wire = self._socket.wire
+        wire.ends = ends
+        wire.received = 0
+        try:
+            response = self._ask(message)
+            if response.status < 200 or 300 <= response.status < 400:
+                raise _no_answer(response.status)
+            body = _read(response, limit)
+            keep = not response.will_close and not self._socket.has_more()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Reply(response.status, headers, _plain(body, headers, limit)), keep
+        except DoorError as error:
+            raise Broken(error, again=False) from None
+        except TimeoutError:
+            if perf_counter() < ends:  # the system gave up on a connection whose other side is gone
+                raise self._hung_up() from None
+            raise Broken(late(_READ if wire.received else "heard from"), again=False) from None
+        except (OSError, EOFError, http.client.IncompleteRead):
+            raise self._hung_up() from None
+        except (http.client.HTTPException, ValueError):  # ValueError: the length of a chunk, or of the body
+            raise Broken(
+                DoorAnswerError("The endpoint's answer is not HTTP; is the URL that of a model server?"), again=False
+            ) from None
+
+    def _ask(self, message: Message) -> http.client.HTTPResponse:
+        client = self._http
+        try:
+            client.request(message.method, message.target, message.body, message.headers)
+        except (BrokenPipeError, ConnectionResetError):
+            # Refused halfway, and perhaps with an answer that says why: then it is there to be read.
+            if not _is_readable(self._link):
+                raise
+        return client.getresponse()
+
+    def _hung_up(self) -> Broken:
+        if self._socket.wire.received:
+            return Broken(
+                DoorAnswerError("The endpoint hung up in the middle of its answer; look at its log."), again=False
+            )
+        return Broken(
+            DoorError("The endpoint hung up before it answered; look at its log."), again=True, stale=self.reused
+        )
+
+    def is_usable(self) -> bool:
+        """Whether a connection that was kept is still silent: what can be read before a question is its end."""
+        if not 0 <= time() - self.idle_since < _IDLE_S:
+            return False
+        return not _is_readable(self._link)
+
+    def abort(self) -> None:
+        """End it from another thread: whoever reads from it wakes up, and closes it."""
+        try:  # noqa: SIM105 - contextlib is not worth its import
+            self._link.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._link.close()
+
+
+def _is_readable(link: socket.socket) -> bool:
+    poll = select.poll()  # select() stops at the 1024th file
+    poll.register(link, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _no_answer(status: int) -> DoorAnswerError:
+    if status < 200:
+        return DoorAnswerError(f"The endpoint answered {status}, which is no answer; is the URL a model server's?")
+    return DoorAnswerError(
+        f"The endpoint answered {status}, a redirect, which is not followed; set the URL that it leads to."
+    )
+
+
+def _read(response: http.client.HTTPResponse, limit: int) -> bytes:
+    """The body; refused as soon as it is known to be over ``limit`` bytes."""
+    declared = response.getheader("content-length")
+    if declared is not None and not response.chunked and not (declared.isascii() and declared.isdecimal()):
+        raise DoorAnswerError(f"The endpoint's Content-Length is {declared[:24]!r}, expected a number of bytes.")
+    length = response.length
+    if length is not None and length > limit:
+        raise _oversized(limit)
+    if length is not None and length <= _PIECE:
+        whole = response.read(length) if length else b""
+        if len(whole) != length:
+            raise EOFError
+        response.close()
+        return whole
+    body = bytearray()
+    while piece := response.read(_PIECE):
+        body += piece
+        if len(body) > limit:
+            raise _oversized(limit)
+    if length is not None and len(body) != length:
+        raise EOFError
+    return bytes(body)
+
+
+def _oversized(limit: int) -> DoorAnswerError:
+    return DoorAnswerError(
+        f"The endpoint's answer is over the {limit} bytes that this function takes; send fewer rows, or raise "
+        "answer_bytes."
+    )
+
+
+def _plain(body: bytes, headers: dict[str, str], limit: int) -> bytes:
+    encoding = headers.pop("content-encoding", "identity").strip().lower()
+    if encoding in {"", "identity"}:
+        return body
+    if encoding not in {"gzip", "x-gzip"}:
+        raise DoorAnswerError(f"The endpoint's Content-Encoding is {encoding[:24]!r}, expected gzip or none.")
+    try:
+        return inflate(body, encoding, limit)
+    except RequestError as error:
+        raise DoorAnswerError(f"The endpoint's answer cannot be decompressed: {error}") from None
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """How certificates are checked: against the system's authorities, or those of a file."""
+    return ssl.create_default_context(cafile=ca_file or None)
+
+
+class Pool:
+    """Connections to one origin; those that are not in use are kept, at most ``size`` of them. Threads may share it.
+
+    Args:
+        origin: where they go.
+        connect_s: how long one may take to be there, TLS included, in seconds.
+        size: how many are kept.
+        context: makes what checks the other side's certificate; asked once, and only for https.
+    """
+
+    def __init__(self, origin: Origin, connect_s: float, size: int, context: Callable[[], ssl.SSLContext]) -> None:
+        self.origin = origin
+        self._connect_s = connect_s
+        self._size = size
+        self._context = context
+        self._kept: deque[Connection] = deque()
+        self._closed = False
+
+    def take(self, ends: float, *, fresh: bool = False) -> Connection:
+        """A connection that nobody else uses, the one kept last or, where there is none, a new one; raises Broken."""
+        while not fresh:
+            try:
+                connection = self._kept.pop()
+            except IndexError:
+                break
+            if connection.is_usable():
+                connection.reused = True
+                return connection
+            connection.close()
+        return self._connect(ends)
+
+    def give(self, connection: Connection) -> None:
+        """Take a connection back after a whole answer."""
+        connection.idle_since = time()
+        if self._closed or len(self._kept) >= self._size:
+            connection.close()
+        else:
+            self._kept.append(connection)
+
+    def close(self) -> None:
+        """Close what is kept, and keep nothing any more."""
+        self._closed = True
+        while self._kept:
+            self._kept.pop().close()
+
+    def _connect(self, ends: float) -> Connection:
+        origin = self.origin
+        until = min(ends, perf_counter() + self._connect_s)
+        try:
+            addresses = self._addresses(until)
+            return Connection(origin, self._reach(addresses, until))
+        except RefusedAddressError as error:
+            raise Broken(DoorError(f"The endpoint's host {origin.host} {error}."), again=False) from None
+        except (socket.gaierror, UnicodeError):
+            raise Broken(
+                DoorError(f"The endpoint's host {origin.host} is not known to this network; look at its URL."),
+                again=True,
+            ) from None
+        except ssl.SSLCertVerificationError as error:
+            raise Broken(
+                DoorError(
+                    f"The certificate of {origin.host} cannot be trusted ({error.verify_message}); renew it, or name "
+                    "its authority's file in SSL_CERT_FILE."
+                ),
+                again=False,
+            ) from None
+        except ConnectionRefusedError:
+            raise Broken(
+                WakingError(f"Nothing listens at {origin.host}:{origin.port} now; the endpoint may be waking."),
+                again=True,
+            ) from None
+        except (TimeoutError, DoorLateError):
+            raise Broken(late("connected to"), again=perf_counter() < ends) from None
+        except OSError as error:  # no route, a reset, TLS that the other side does not speak
+            raise Broken(
+                DoorError(f"{origin.host}:{origin.port} cannot be connected to ({error.strerror or 'hung up'})."),
+                again=True,
+            ) from None
+
+    def _addresses(self, ends: float) -> list[Address]:
+        host, port, private = self.origin.host, self.origin.port, self.origin.allow_private
+        if host.replace(".", "").isdecimal() or ":" in host:  # nobody needs to be asked
+            return resolve(host, port, allow_private=private)
+        return within(ends, "found", lambda: resolve(host, port, allow_private=private))
+
+    def _reach(self, addresses: list[Address], ends: float) -> socket.socket:
+        """Connect to the first address that lets us."""
+        failed: OSError | None = None
+        for place, (family, address) in enumerate(addresses):
+            # Time for those behind it too.
+            share = left(ends, "connected to") / (len(addresses) - place)
+            link = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                link.settimeout(share)
+                link.connect(address)
+                return self._secured(_tuned(link, self._connect_s), ends)
+            except ssl.SSLCertVerificationError:
+                link.close()
+                raise
+            except OSError as error:
+                link.close()
+                failed = error
+            except BaseException:
+                link.close()
+                raise
+        raise failed or TimeoutError
+
+    def _secured(self, link: socket.socket, ends: float) -> socket.socket:
+        if self.origin.scheme != "https":
+            return link
+        context = self._context()
+        link.settimeout(left(ends, "connected to"))
+        return context.wrap_socket(link, server_hostname=self.origin.host)
+
+
+def _tuned(link: socket.socket, patience_s: float) -> socket.socket:
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A question that the other machine does not even acknowledge ends its connection: one kept while the function
+        # was frozen may have been forgotten on the way.
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(patience_s * 1e3) or 1)
+    return link
