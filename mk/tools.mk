@@ -3,7 +3,7 @@
 #     make lock-NAME
 # uv's settings in pyproject.toml (overrides) are for the project's own environment, and no tool's: --no-config.
 UV ?= .venv/bin/uv
-TOOLS := sam moto lint alibaba azure gcp container ray
+TOOLS := sam moto lint alibaba azure gcp container ray endpoint-clients
 PEERS := bench-shrink-simplify bench-shrink-tune bench-shrink-olive bench-batch
 ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
