@@ -1,14 +1,15 @@
 """``[fallback]`` of ``coldpress.toml`` as a frozen record: what a function does not answer by itself, and who does."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from coldpress.errors import ConfigError
+from coldpress_runtime.errors import ManifestError
+from coldpress_runtime.fallback.settings import RULES, read_rule
 
-__all__ = ["ENDPOINTS", "Endpoint", "FallbackConfig", "check_fallback"]
+__all__ = ["ENDPOINTS", "FITTED", "Endpoint", "FallbackConfig", "check_fallback"]
 
 Endpoint = Literal[
     "http",
@@ -25,15 +26,8 @@ Endpoint = Literal[
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 _QUEUING = ("sagemaker-async",)
 """The kinds that keep a request until there is a copy that answers it."""
-_NUMBER = r"\d+(?:\.\d+)?"
-_PLAIN = ("does-not-fit", "error", "confidence")
-_SIZES = ("batch", "sequence", "elements", "bytes")
-_SHARES = ("canary", "shadow")
-_RULE = re.compile(
-    rf"(?P<size>{'|'.join(_SIZES)}) ?> ?(?P<count>\d+)|time ?> ?(?P<time>{_NUMBER})"
-    rf"|confidence ?< ?(?P<confidence>{_NUMBER})|(?P<share>{'|'.join(_SHARES)}) (?P<percent>{_NUMBER}) ?%"
-    rf"|(?P<plain>{'|'.join(_PLAIN)})"
-)
+FITTED = "confidence"
+"""The rule whose bound is fitted on the samples."""
 _EXAMPLES = '"does-not-fit", "batch > 8", "time > 0.8", "confidence < 0.6", "error" or "canary 5%"'
 
 
@@ -89,22 +83,16 @@ def check_fallback(fallback: FallbackConfig) -> None:
     Raises:
         ConfigError: they do, or a rule is none.
     """
-    rules = [_rule(text) for text in fallback.when]
-    kinds = [kind for kind, _ in rules]
+    kinds = [_kind(text) for text in fallback.when]
     for kind in kinds:
         if kinds.count(kind) > 1:
             raise ConfigError(f"`fallback.when` has two rules of {kind}; keep the one that you mean.")
-    if "does-not-fit" in kinds and len(kinds) > 1:
-        other = fallback.when[1 - kinds.index("does-not-fit")] if len(kinds) == 2 else "others"
+    if fallback.remote and len(kinds) > 1:
+        other = next(text for text, kind in zip(fallback.when, kinds, strict=True) if kind != "does-not-fit")
         raise ConfigError(
             f'`fallback.when` holds "does-not-fit", by which everything goes out, and {other!r}, which decides what '
             "does; keep one of them."
         )
-    for kind, value in rules:
-        if kind in ("time", "confidence") and value is not None and not 0 < value <= 1:
-            raise ConfigError(f"`fallback.when` holds {kind} with {value:g}; expected a share above 0, and at most 1.")
-        if kind in _SHARES and value is not None and not 0 < value <= 100:
-            raise ConfigError(f"`fallback.when` holds {kind} with {value:g} %; expected above 0 %, and at most 100 %.")
     _check_endpoint(fallback)
     if fallback.waking == "queue" and fallback.endpoint not in _QUEUING:
         raise ConfigError(
@@ -118,17 +106,18 @@ def check_fallback(fallback: FallbackConfig) -> None:
         )
 
 
-def _rule(text: str) -> tuple[str, float | None]:
-    """Return a rule's kind and its number, None where it has none."""
-    match = _RULE.fullmatch(text.strip())
-    if match is None:
-        raise ConfigError(f"`fallback.when` holds {text!r}; expected rules such as {_EXAMPLES}.")
-    if match["plain"]:
-        return match["plain"], None
-    for name, kind in (("count", match["size"]), ("time", "time"), ("confidence", "confidence")):
-        if match[name]:
-            return kind, float(match[name])
-    return match["share"], float(match["percent"])
+def _kind(text: str) -> str:
+    """Return the name of a rule; ``confidence`` may go without its bound, which is fitted on the samples then."""
+    if text == FITTED:
+        return text
+    try:
+        return read_rule(text, "fallback.when").name
+    except ManifestError:
+        name = text.partition(" ")[0]
+        sign, bound = RULES.get(name) or ("", "")
+        form = f"`{name} P%` with {bound}" if sign == "%" else f"`{name} {sign} N` with {bound}"
+        wanted = form if bound else f"rules such as {_EXAMPLES}"
+        raise ConfigError(f"`fallback.when` holds {text!r}; expected {wanted}.") from None
 
 
 def _check_endpoint(fallback: FallbackConfig) -> None:

@@ -19,8 +19,8 @@ def test_without_the_table_nothing_goes_out():
 def test_settings_are_read_and_paths_are_the_files(tmp_path):
     found = fallback(
         tmp_path,
-        'endpoint = "sagemaker-async"\nmodel = "large.onnx"\nwhen = ["batch > 8", "time>0.8", "confidence < 0.6", '
-        '"error", "canary 5%", "shadow 0.5 %"]\nwaking = "queue"\nhedge_after_s = 1\nmax_instances = 4',
+        'endpoint = "sagemaker-async"\nmodel = "large.onnx"\nwhen = ["batch > 8", "time > 0.8", "confidence < 0.6", '
+        '"error", "canary 5%", "shadow 0.5%"]\nwaking = "queue"\nhedge_after_s = 1\nmax_instances = 4',
     )
     assert found.model == tmp_path / "large.onnx"
     assert (found.endpoint, found.rendered, found.remote, found.while_waking) == (
@@ -48,13 +48,13 @@ def test_while_it_wakes_the_small_model_answers_where_there_is_one(tmp_path):
         ('url = "https://gpu.example"\nauth = "google"', "which needs `audience`"),
         ('endpoint = "vertex"\nurl = "https://gpu.example"', "leave url out"),
         ('endpoint = "vertex"\nauth = "google"', "leave auth out"),
-        ('endpoint = "vertex"\nwhen = ["batch >= 8"]', "holds 'batch >= 8'; expected rules such as"),
+        ('endpoint = "vertex"\nwhen = ["batch >= 8"]', "holds 'batch >= 8'; expected `batch > N` with a whole number"),
         ('endpoint = "vertex"\nwhen = ["bath > 8"]', "holds 'bath > 8'"),
         ('endpoint = "vertex"\nwhen = ["batch > 8", "batch > 9"]', "two rules of batch"),
         ('endpoint = "vertex"\nwhen = ["does-not-fit", "batch > 8"]', "by which everything goes out, and 'batch > 8'"),
-        ('endpoint = "vertex"\nwhen = ["confidence < 1.6"]', "confidence with 1.6; expected a share"),
-        ('endpoint = "vertex"\nwhen = ["time > 0"]', "time with 0; expected a share"),
-        ('endpoint = "vertex"\nwhen = ["canary 500%"]', "canary with 500 %"),
+        ('endpoint = "vertex"\nwhen = ["confidence < 1.6"]', "`confidence < N` with a number above 0, at most 1"),
+        ('endpoint = "vertex"\nwhen = ["time > 0"]', "`time > N` with a number above 0"),
+        ('endpoint = "vertex"\nwhen = ["canary 500%"]', "`canary P%` with a percentage"),
         ('endpoint = "vertex"\nwaking = "queue"', "vertex keeps no queue"),
         ('endpoint = "vertex"\nwhen = ["does-not-fit"]\nwaking = "small"', "there is no small model"),
         ('endpoint = "vertex"\nmin_instances = 3', "min_instances` is 3 and max_instances only 1"),
