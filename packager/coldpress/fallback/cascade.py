@@ -90,7 +90,7 @@ class Cascade:
         """The rule for the manifest; None where the small model needs no second opinion, or none helps."""
         if self.chosen is None or not self.chosen.escalated:
             return None
-        return f"confidence < {self.chosen.threshold:.6f}".rstrip("0")
+        return f"confidence < {self.chosen.threshold:.6f}".rstrip("0").rstrip(".")
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that reports hold."""
