@@ -19,6 +19,7 @@
     │   ├── DoorLateError        504  it did not answer in time
     │   ├── DoorBusyError        503  it has no room; try again after ``retry_after`` seconds
     │   └── WakingError          503  it wakes from zero; likewise
+    ├── DeadlineError            504  the request's time was over before the model ran
     └── RequestError             400  the caller can mend it
         ├── RunError             400  well-formed inputs that the model itself refuses
         ├── NotFoundError        404
@@ -145,6 +146,12 @@ class WakingError(DoorError):
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class DeadlineError(ColdpressError):
+    """The time that the caller gave was over before the model ran, so it did not."""
+
+    status = 504
 
 
 class RequestError(ColdpressError):

@@ -1,0 +1,156 @@
+"""One open model: an ONNX Runtime session on the best provider that works here, and arrays in and out of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from coldpress_endpoint.settings import PROVIDERS
+from coldpress_endpoint.signature import Signature, read_signature
+from coldpress_runtime.errors import LoadError, RunError
+from coldpress_runtime.refused import complaint, plain
+from coldpress_runtime.tensor import BY_ONNX, DType, Tensor
+
+__all__ = ["Engine"]
+
+Arrays = dict[str, Any]
+
+
+class Engine:
+    """A model opened from a file; ``run`` may be called from several threads at once, and gives up the GIL.
+
+    Args:
+        path: of the ONNX file; external data lies beside it.
+        providers: names from the settings, in order of preference. One that does not work here costs a line of log.
+        threads: threads inside an operator, for what runs on the CPU.
+        cache: the folder in which TensorRT keeps what it has built.
+
+    Attributes:
+        inputs: what the model takes, in its order.
+        outputs: what it gives.
+        provider: the one that was chosen: ``tensorrt``, ``cuda`` or ``cpu``.
+
+    Raises:
+        LoadError: no provider opens the model.
+    """
+
+    def __init__(self, path: str, providers: Sequence[str] = ("cpu",), threads: int = 1, cache: str = "") -> None:
+        self._session, self.provider = _open(path, providers, threads, cache)
+        self.inputs: list[Signature] = read_signature(self._session.get_inputs())
+        self.outputs: list[Signature] = read_signature(self._session.get_outputs())
+        self._names = [output.name for output in self.outputs]
+        tensors = [each.info for each in (*self.inputs, *self.outputs) if each.info.kind == "tensor"]
+        #: Types that numpy lacks go in and out as bytes: then every value does, as ONNX Runtime's own.
+        self._narrow = any(info.dtype is None or _lacks(info.dtype) for info in tensors)
+        self._dtypes = {each.name: each.info.dtype for each in self.inputs}
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str] | None = None) -> Arrays:
+        """Return the model's outputs for ``inputs``, by name and in the order asked for.
+
+        Tensors are numpy arrays of the datatype's ``DType.numpy`` (``BF16`` as float32; ``BYTES`` as objects that are
+        ``str``), sequences are lists, maps are dicts, and an optional that is absent is None.
+
+        Args:
+            inputs: values by input name; arrays that lie in one piece are not copied.
+            outputs: names of those to compute; all by default.
+
+        Raises:
+            RunError: the model cannot run on these values.
+        """
+        names = self._names if outputs is None else list(outputs)
+        try:
+            if self._narrow:
+                return self._run_narrow(inputs, names)
+            return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+        except _REFUSALS as error:
+            raise RunError(self._complaint(str(error), inputs, names)) from None
+
+    def _run_narrow(self, inputs: Mapping[str, Any], names: list[str]) -> Arrays:
+        feeds = {name: _to_value(array, self._dtypes.get(name)) for name, array in inputs.items()}
+        values = self._session.run_with_ort_values(names, feeds)
+        return {name: _from_value(value) for name, value in zip(names, values, strict=True)}
+
+    def _complaint(self, message: str, inputs: Mapping[str, Any], names: list[str]) -> str:
+        given = {
+            name: Tensor.from_numpy(value, self._dtypes.get(name)) if isinstance(value, np.ndarray) else value
+            for name, value in inputs.items()
+        }
+        return complaint(message, given, [each.info for each in self.inputs], names, self._names)
+
+
+#: What ONNX Runtime's binding raises: its own classes, which share no base but Exception, and Python's.
+_REFUSALS: tuple[type[Exception], ...] = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    *(
+        kind
+        for kind in vars(ort.capi.onnxruntime_pybind11_state).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ),
+)
+
+
+def _lacks(dtype: DType) -> bool:
+    """Whether numpy has no such type."""
+    return dtype.name != "BYTES" and np.dtype(dtype.numpy).itemsize * 8 != dtype.bits
+
+
+def _open(path: str, providers: Sequence[str], threads: int, cache: str) -> tuple[Any, str]:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    there = ort.get_available_providers()
+    reason = ""
+    for provider in providers:
+        known = PROVIDERS[provider]
+        if known not in there:
+            continue
+        # What a GPU's provider does not take falls to the next ones, within the same session.
+        wanted = [PROVIDERS[each] for each in providers[providers.index(provider) :] if PROVIDERS[each] in there]
+        try:
+            session = ort.InferenceSession(
+                path, options, [_configured(each, cache) for each in wanted], enable_fallback=0
+            )
+        except _REFUSALS as error:
+            reason = plain(str(error), path)
+            if provider != providers[-1]:
+                sys.stderr.write(f"coldpress: {provider} does not open {os.path.basename(path)}: {reason}\n")
+            continue
+        if known in session.get_providers():  # one whose libraries are missing is left out without an error
+            return session, provider
+        sys.stderr.write(f"coldpress: {provider} is built in, but its libraries do not load here.\n")
+    if not reason:
+        reason = f"none of the providers {', '.join(providers)} is in this build of ONNX Runtime."
+    raise LoadError(f"{os.path.basename(path)} cannot be opened: {reason}")
+
+
+def _configured(provider: str, cache: str) -> str | tuple[str, dict[str, str]]:
+    """A provider with its options: TensorRT builds an engine for minutes, so it keeps what it has built."""
+    if provider != PROVIDERS["tensorrt"]:
+        return provider
+    folder = cache or os.path.join(tempfile.gettempdir(), "coldpress-tensorrt")
+    return provider, {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder, "trt_timing_cache_enable": "1"}
+
+
+def _to_value(array: Any, dtype: DType | None) -> Any:
+    if not isinstance(array, np.ndarray) or dtype is None or not _lacks(dtype):
+        return ort.OrtValue.ortvalue_from_numpy(array)
+    raw = np.frombuffer(Tensor.from_numpy(array, dtype).data, f"u{max(dtype.itemsize, 1)}")
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(raw.reshape(array.shape), dtype.onnx)
+
+
+def _from_value(value: Any) -> Any:
+    dtype = BY_ONNX.get(value.element_type()) if value.is_tensor() else None
+    if dtype is None or not _lacks(dtype):
+        return value.numpy()
+    raw = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return Tensor(dtype, value.shape(), raw).numpy()

@@ -1,0 +1,71 @@
+"""Serving: the models, and the one way to ask them. Every protocol talks to this and to nothing behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from coldpress_endpoint.repository import Repository
+
+__all__ = ["ENDS", "Prediction", "Serving"]
+
+#: The ``perf_counter`` value by which the request under way is to be answered; the server sets it from its headers.
+ENDS: ContextVar[float] = ContextVar("ENDS")
+
+
+class Prediction(NamedTuple):
+    """What a model answered.
+
+    Attributes:
+        name: the model's.
+        version: the one that answered.
+        outputs: numpy arrays (objects that are ``str`` for ``BYTES``), lists for sequences, dicts for maps, None for
+            an absent optional; in the model's order, or in that asked for.
+    """
+
+    name: str
+    version: str
+    outputs: dict[str, Any]
+
+
+class Serving:
+    """The models, ready to be asked.
+
+    Attributes:
+        models: the repository.
+    """
+
+    def __init__(self, models: Repository) -> None:
+        self.models = models
+
+    async def predict(
+        self,
+        name: str,
+        version: str | None,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str] | None = None,
+        *,
+        ends: float | None = None,
+    ) -> Prediction:
+        """Run a model, together with what others ask of it at the same time where that is quicker.
+
+        Args:
+            name: the model's; "" for the default one.
+            version: None for the highest.
+            inputs: values by input name, of the signature's datatypes and shapes.
+            outputs: names of the outputs; all by default.
+            ends: ``perf_counter`` value by which the answer must be there; by default the server's own limit and the
+                request's ``Coldpress-Deadline-Ms``, whichever comes first.
+
+        Raises:
+            NotFoundError: no such model or version.
+            RunError: the model cannot run on these values.
+            BusyError: too many wait already.
+            DeadlineError: its time was over before it ran.
+        """
+        model = self.models.get(name or self.models.default, version)
+        if ends is None:
+            ends = ENDS.get(perf_counter() + self.models.settings.deadline_s)
+        return Prediction(model.name, model.version, await model.ask(inputs, outputs, ends))
