@@ -21,6 +21,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from coldpress_runtime.batch.runner import IDLE_TURNS
 from coldpress_runtime.batch.storage_events import Uploads
 from coldpress_runtime.batch.stores.blob import BlobStore
 from coldpress_runtime.errors import BatchError, ColdpressError, InputError
@@ -36,7 +37,6 @@ _OWN = "coldpress"
 _SERVICE = "UPLOADS__blobServiceUri"
 _TIMEOUT = "AzureFunctionsJobHost__functionTimeout"
 _LIMIT_S = 1800.0  # the host's own, where nobody says another
-_IDLE_TURNS = 3
 
 _logger = logging.getLogger("coldpress")
 
@@ -110,7 +110,7 @@ def make_score_upload(container: str, root: str | None = None) -> Callable[[byte
         if score.outcome.status != "unfinished":
             return None
         idle = arrival.idle + 1 if score.row <= arrival.row else 0
-        if idle >= _IDLE_TURNS:
+        if idle >= IDLE_TURNS:
             raise BatchError(
                 f"{url}: {idle} runs came no further than row {arrival.row}; give the function more time "
                 "(batch.timeout_s) or memory (targets.azure.memory_mb)."

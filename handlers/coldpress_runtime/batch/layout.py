@@ -40,6 +40,10 @@ class Layout(NamedTuple):
     manifest: str
     checkpoint: str
 
+    def is_begun(self) -> bool:
+        """Whether any process has been at work on the job; else something else lies where its results would go."""
+        return any(self.store.stat(key) is not None for key in (self.checkpoint, self.manifest))
+
 
 def job_id(stat: Stat, model: Model, options: Options) -> str:
     """Name a job after all that its result depends on: the input's version, the model, what was asked for."""

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from coldpress_runtime.batch.settings import Batch
     from coldpress_runtime.batch.stores import Stat, Store
 
-__all__ = ["Runner", "Runners"]
+__all__ = ["IDLE_TURNS", "Runner", "Runners"]
+
+IDLE_TURNS = 3
+"""So many runs in a row may come no further with an object before it is given up."""
 
 _MB_PER_VCPU = 1769  # of a Lambda function
 _LONGEST_NAME_BYTES = 1024
@@ -106,12 +109,22 @@ class Runner(NamedTuple):
                 "the object a shorter name."
             )
 
-    def run(self, job: Job, deadline: Callable[[], float], progress: Callable[[Progress], None]) -> Outcome:
-        """Do a job, or go on with it, and write the table that was asked for; see ``run_job`` and ``write_table``."""
-        outcome = run_job(job, deadline=deadline, progress=progress)
+    def run(self, job: Job, deadline: Callable[[], float]) -> tuple[Outcome, int]:
+        """Do a job, or go on with it, and write the table that was asked for; see ``run_job`` and ``write_table``.
+
+        Returns:
+            How it ended; and how many rows have been read by now, 0 where this run came to none.
+        """
+        row = 0
+
+        def watch(progress: Progress) -> None:
+            nonlocal row
+            row = progress.scored + progress.rejected
+
+        outcome = run_job(job, deadline=deadline, progress=watch)
         if self.options.output_format in EXTENSIONS:
             write_table(job, outcome, self.pool.signature.outputs)
-        return outcome
+        return outcome, row
 
 
 class Runners:

@@ -30,6 +30,7 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 
 from coldpress_runtime.batch.emf import Metrics
+from coldpress_runtime.batch.runner import IDLE_TURNS
 from coldpress_runtime.batch.s3_events import Arrival, arrivals
 from coldpress_runtime.batch.stores import open_store
 from coldpress_runtime.errors import BatchError, ColdpressError, ConflictError, StoreError
@@ -41,14 +42,13 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from coldpress_runtime.batch.job import Job, Progress
+    from coldpress_runtime.batch.job import Job
     from coldpress_runtime.batch.runner import Runners
 
 __all__ = ["make_handler"]
 
 _RESERVE_S = 10.0  # of the time limit: for the message to itself, the account of events, and the answer
 _REMEMBER_S = 24 * 3600
-_IDLE_TURNS = 3
 _REASON_CHARACTERS = 1000
 _FIRST_WAIT_S = 60
 _LONGEST_WAIT_S = 3600
@@ -138,35 +138,28 @@ class _Uploads:
             return self._told(arrival, "passed", "it stands for a folder")
         job = runner.job(store, stat, arrival.url)
         runner.check_names(job)
-        rows = arrival.row
-
-        def watch(progress: Progress) -> None:
-            nonlocal rows
-            rows = progress.scored + progress.rejected
-
         try:
             with self._runners.use():
-                outcome = runner.run(job, lambda: _seconds_left(context), watch)
+                outcome, row = runner.run(job, lambda: _seconds_left(context))
         except ConflictError as conflict:
             return self._contested(arrival, job, conflict)
         self._metrics.add(outcome)
         if outcome.status == "failed":
             raise BatchError(outcome.reason)
         if outcome.status == "unfinished":
-            self._hand_on(arrival._replace(version=stat.version), rows, outcome.reason)
+            self._hand_on(arrival._replace(version=stat.version), row or arrival.row, outcome.reason)
         return self._told(arrival, outcome.status, outcome.reason)
 
     def _contested(self, arrival: Arrival, job: Job, conflict: ConflictError) -> dict[str, Any]:
         """Leave a job to who is at work on it: that one's message comes back should it die."""
-        store, layout = job.layout.store, job.layout
-        if store.stat(layout.checkpoint) is None and store.stat(layout.manifest) is None:
+        if not job.layout.is_begun():
             raise BatchError(str(conflict)) from conflict
         return self._told(arrival, "passed", str(conflict))
 
     def _hand_on(self, arrival: Arrival, row: int, reason: str) -> None:
         """Send the queue what is left of a job."""
         idle = arrival.idle + 1 if row == arrival.row else 0
-        if idle >= _IDLE_TURNS:
+        if idle >= IDLE_TURNS:
             raise BatchError(
                 f"{idle} invocations came no further than row {row}: {reason} Give the function more time or memory "
                 "(batch.timeout_s, batch.memory_mb)."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from coldpress_runtime.batch.job import Job, Progress
+    from coldpress_runtime.batch.job import Job
     from coldpress_runtime.batch.stores import Store
 
 __all__ = ["Score", "Uploads"]
@@ -118,17 +118,9 @@ def _score(runner: Runner, store: Store, key: str, url: str, time_left: Callable
 
 
 def _run(runner: Runner, job: Job, time_left: Callable[[], float]) -> Score:
-    row = 0
-
-    def watch(progress: Progress) -> None:
-        nonlocal row
-        row = progress.scored + progress.rejected
-
-    layout = job.layout
     try:
-        outcome = runner.run(job, time_left, watch)
+        return Score(*runner.run(job, time_left))
     except ConflictError as conflict:
-        if layout.store.stat(layout.checkpoint) is None and layout.store.stat(layout.manifest) is None:
-            return Score(Outcome("failed", {}, str(conflict)))  # nobody is at work: something else has its names
-        raise
-    return Score(outcome, row)
+        if job.layout.is_begun():
+            raise
+        return Score(Outcome("failed", {}, str(conflict)))

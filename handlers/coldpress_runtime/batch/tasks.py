@@ -12,6 +12,7 @@ from coldpress_runtime.batch.emf import Metrics
 from coldpress_runtime.batch.job import Outcome
 from coldpress_runtime.batch.parts import Gathered, delete_parts, known_position, score_range
 from coldpress_runtime.batch.ranges import Lines, Range, survey
+from coldpress_runtime.batch.runner import IDLE_TURNS
 from coldpress_runtime.batch.stores import Stat, open_store
 from coldpress_runtime.errors import BatchError, ChangedError, ColdpressError, StoreError
 
@@ -20,15 +21,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from coldpress_runtime.batch.chunks import Chunk, Format, Sizes, Stream
-    from coldpress_runtime.batch.job import Job, Progress, Scoring
+    from coldpress_runtime.batch.job import Job, Scoring
     from coldpress_runtime.batch.parts import Part
     from coldpress_runtime.batch.runner import Runners
     from coldpress_runtime.batch.scoring import Scored
     from coldpress_runtime.batch.stores import Store
 
 __all__ = ["Tasks"]
-
-_IDLE_TURNS = 3
 
 
 class Tasks:
@@ -101,17 +100,11 @@ class Tasks:
         return self._run(job, item, seconds_left)
 
     def _run(self, job: Job, item: dict[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:
-        rows = 0
-
-        def watch(progress: Progress) -> None:
-            nonlocal rows
-            rows = progress.scored + progress.rejected
-
         with self._runners.use() as runner:
-            outcome = runner.run(job, seconds_left, watch)
+            outcome, row = runner.run(job, seconds_left)
         self._metrics.add(outcome)
         if outcome.status == "unfinished":
-            return _again(item, rows)
+            return _again(item, row)
         return _told(item, outcome)
 
     def _score_range(
@@ -180,7 +173,7 @@ def _again(item: dict[str, Any], row: int) -> dict[str, Any]:
         BatchError: several came no further.
     """
     idle = item.get("idle", 0) + 1 if row <= item.get("row", 0) else 0
-    if idle >= _IDLE_TURNS:
+    if idle >= IDLE_TURNS:
         raise BatchError(
             f"{idle} invocations came no further than row {row}; give the function more time or memory "
             "(batch.timeout_s, batch.memory_mb)."

@@ -25,7 +25,8 @@ def test_a_table_is_written_beside_the_scores(runner, tmp_path):
     store, _ = open_store(f"{tmp_path}/bucket/")
     store.put("in/a.csv", b"\n".join(b",".join([b"%d" % row] * 64) for row in range(5)) + b"\n1,2\n")
     job = runner.job(store, store.stat("in/a.csv"), "bucket/in/a.csv")
-    outcome = runner.run(job, lambda: inf, lambda _progress: None)
+    outcome, row = runner.run(job, lambda: inf)
+    assert row == 6
     assert (outcome.status, outcome.manifest["rows"]) == ("done", {"read": 6, "scored": 5, "rejected": 1})
     names = [stat.key.rpartition("/")[2] for stat in store.list("out/")]
     table = {"parquet": "scores.parquet", "npy": "scores.npz"}[runner.options.output_format]
@@ -36,5 +37,5 @@ def test_a_table_is_written_beside_the_scores(runner, tmp_path):
     assert list(columns["row"]) == [0, 1, 2, 3, 4]
     assert len(columns["label"]) == 5
     store.delete(found.key)  # a process that ended before it was written
-    assert runner.run(job, lambda: inf, lambda _progress: None).status == "already-done"
+    assert runner.run(job, lambda: inf)[0].status == "already-done"
     assert store.stat(found.key).size == found.size
