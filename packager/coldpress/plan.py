@@ -45,8 +45,7 @@ class Plan:
     @property
     def separate(self) -> bool:
         """Whether uploads are scored by a function of their own, packed beside the one that answers."""
-        target = TARGETS[self.target]
-        return self.batch is not None and target.batch != target.entry
+        return self.batch is not None and TARGETS[self.target].separate
 
     @property
     def threads(self) -> int:

@@ -53,6 +53,11 @@ class Target:
         """The file by which a built function is known."""
         return self.files[0]
 
+    @property
+    def separate(self) -> bool:
+        """Whether uploads are scored by a function of their own, packed beside the one that answers."""
+        return self.batch is not None and self.batch not in self.files
+
     def has_own(self, setting: str) -> bool:
         """Tell whether ``[targets.<name>]`` takes ``setting``."""
         from coldpress.target_config import TargetsConfig  # noqa: PLC0415  (it is not needed to know a bundle)

@@ -79,8 +79,7 @@ class TreePlan:
     def stubs(self) -> tuple[str, ...]:
         """The files of ``templates/<target>`` that go to the root."""
         target = TARGETS[self.target]
-        own = target.batch is not None and target.batch not in target.files
-        return (*target.files, target.batch) if self.batch and own and target.batch else target.files
+        return (*target.files, str(target.batch)) if self.batch and target.separate else target.files
 
     @property
     def modules(self) -> list[Path]:
