@@ -25,7 +25,7 @@ def library_path(root: str, manifest: Manifest) -> str:
 def open_session(root: str, manifest: Manifest, library: str) -> tuple[Session, bool]:
     """Open the model, or the portable one where the model does not suit this machine; the flag says which.
 
-    Raises LibraryError or LoadError.
+    Raises LibraryError or LoadError, or WeightsError where the model does not lie in the bundle.
     """
     missing = lacks(manifest.model.cpu)
     if manifest.portable is None:
@@ -52,5 +52,9 @@ def _session(root: str, model: Model, manifest: Manifest, library: str) -> Sessi
         mapped=model.mapped,
         prepacking=model.prepacking,
     )
+    if manifest.weights is not None:
+        from coldpress_runtime.weights.read import read_weights  # noqa: PLC0415 - most bundles hold their model
+
+        return Session(read_weights(manifest), options, library=library)
     path = os.path.join(root, *model.path.split("/"))
     return Session(path, options, library=library)

@@ -1,0 +1,42 @@
+"""Ask the function's own machine who it is: credentials that the provider gives there and nowhere else."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from urllib.parse import urlsplit
+
+from coldpress_runtime.errors import WeightsError
+
+__all__ = ["ask"]
+
+_TIMEOUT_S = 5.0
+_MOST_BYTES = 1 << 16
+_ATTEMPTS = 3
+
+
+def ask(address: str, headers: dict[str, str], *names: str) -> list[str]:
+    """Return the texts of these names in the JSON object at ``address``, which is never shown.
+
+    Raises:
+        WeightsError: it does not answer, or not with them.
+    """
+    parts = urlsplit(address)
+    why = ""
+    for _ in range(_ATTEMPTS):
+        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = make(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", f"{parts.path or '/'}?{parts.query}", headers=headers)
+            answer = connection.getresponse()
+            why = f"status {answer.status}"
+            found = json.loads(answer.read(_MOST_BYTES))
+            if answer.status == http.client.OK:
+                return [str(found[name]) for name in names]
+        except (OSError, http.client.HTTPException) as problem:
+            why = str(problem) or type(problem).__name__
+        except (ValueError, KeyError, TypeError):
+            why += ", and not what was asked for"
+        finally:
+            connection.close()
+    raise WeightsError(f"{parts.hostname} gives the function no identity ({why}); look at the account it runs as.")
