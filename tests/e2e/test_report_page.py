@@ -6,7 +6,7 @@ import pytest
 
 from coldpress.report import render_report
 from tests.support.browser import axe, find, open_browser
-from tests.support.reports import EVIL, detector, minilm, small, spoil, twins
+from tests.support.reports import EVIL, cascade, detector, minilm, small, spoil, twins
 
 WIDTHS = {"desktop": 1440, "tablet": 768, "phone": 390}
 DOCUMENTS = {
@@ -14,7 +14,8 @@ DOCUMENTS = {
     "detector": detector,
     "small": small,
     "twins": twins,
-    "hostile": lambda: spoil(minilm(), EVIL),
+    "cascade": cascade,
+    "hostile": lambda: spoil(cascade(), EVIL),
 }
 
 

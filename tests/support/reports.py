@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["EVIL", "detector", "minilm", "small", "spoil", "twins"]
+__all__ = ["EVIL", "cascade", "detector", "minilm", "small", "spoil", "twins"]
 
 Document = dict[str, Any]
 EVIL = "\"'><script>alert(1)</script><!--</style>]]>&lt;\u202egnp.exe\x00\ud800 {{7*7}}{%raw%}"
@@ -451,3 +451,66 @@ def twins() -> Document:
             ),
         ],
     )
+
+
+def cascade(**more: Any) -> Document:
+    """A report whose bundle sends doubtful answers out: a threshold was fitted, and is among thirty that were tried."""
+    shares = [0.01 * n for n in range(21)] + [0.28, 0.36, 0.44, 0.52, 0.6, 0.68, 0.76, 0.84, 0.92]
+    points = [
+        {
+            "threshold": round(0.3 + 0.7 * share**0.5, 6) if share else 0.0,
+            "escalated": share,
+            "metric": 0.984 - 0.09 * (1 - share) ** 16,
+            "drop": 0.09 * (1 - share) ** 16,
+            "drop_bound": 0.09 * (1 - share) ** 16 + 0.003,
+            "verdict": "pass" if share > 0.13 else "inconclusive" if share > 0.1 else "fail",
+            "note": "",
+            "samples_needed": None,
+        }
+        for share in shares
+    ]
+    chosen = next(point for point in points if point["verdict"] == "pass")
+    fallback = {
+        "when": ["confidence < 0.56192", "error"],
+        "proposed": [
+            {"rule": "confidence < 0.56192", "reason": "With 14.0% of rows escalated, accuracy drops by 0.008."},
+            {"rule": "", "reason": "No rule by rows or time: even the largest request is done in time."},
+            {"rule": "error", "reason": "What the function's model refuses may still be answered by the endpoint."},
+        ],
+        "cascade": {
+            "verdict": "pass",
+            "note": "With 14.0% of rows escalated, those below 0.56192, accuracy drops by 0.008, at most 0.009 with "
+            "95 % confidence.",
+            "metric": "accuracy",
+            "direction": "higher",
+            "output": "probabilities",
+            "samples": 1400,
+            "small": points[0]["metric"],
+            "large": 0.984,
+            "max_drop": 0.012,
+            "max_escalated": 0.2,
+            "points": points,
+            "chosen": chosen,
+            "samples_needed": None,
+            "rule": "confidence < 0.56192",
+        },
+        "price": {
+            "currency": "USD",
+            "region": "us-east-1",
+            "function": 0.26,
+            "waiting": 0.05,
+            "endpoint": 2.03,
+            "endpoint_alone": 14.5,
+            "always_on": 763.6,
+            "break_even": 326_000_000,
+            "capacity": 400_000_000,
+            "hour": {
+                "value": 1.046,
+                "currency": "USD",
+                "what": "an L4 without zonal redundancy, 4 vCPU and 16 GiB in us-central1",
+                "source": "a price list",
+                "date": "2026-08",
+            },
+        },
+    }
+    return minilm() | {"fallback": fallback} | more

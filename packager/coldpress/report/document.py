@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from coldpress.report.fallback import Fallback, read_fallback
 from coldpress.report.fits import Fit, read_fit
 from coldpress.report.parts import Part
 
@@ -163,6 +164,7 @@ class Document:
     cold_start: ColdStart | None
     model_start: ColdStart | None
     fit: tuple[Fit, ...]
+    fallback: Fallback | None
     notes: tuple[str, ...]
 
     @property
@@ -179,7 +181,7 @@ def read_document(document: Mapping[str, Any]) -> Document:
     """
     top = Part(document, "the report")
     model, limits, samples = top.part("model"), top.part("limits"), top.part("samples")
-    tensors, bundle = top.part("tensors"), top.maybe("bundle")
+    tensors, bundle, fallback = top.part("tensors"), top.maybe("bundle"), top.maybe("fallback")
     return Document(
         coldpress=top.text("coldpress", ""),
         title=top.text("title"),
@@ -207,6 +209,7 @@ def read_document(document: Mapping[str, Any]) -> Document:
         cold_start=_start(top.maybe("cold_start")),
         model_start=_start(top.maybe("model_start")),
         fit=tuple(map(read_fit, top.parts("fit"))),
+        fallback=read_fallback(fallback) if fallback else None,
         notes=top.texts("notes"),
     )
 

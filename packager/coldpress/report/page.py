@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from coldpress.report import words
 from coldpress.report.charts import draw_map, draw_pareto, draw_waterfall
+from coldpress.report.curve import draw_curve
 from coldpress.report.document import Document, read_document
 from coldpress.report.groups import groups_of
 from coldpress.report.headline import headline
@@ -158,6 +159,7 @@ def _charts(read: Document) -> dict[str, Any]:
         "before": draw_map(before, largest),
         "after": draw_map(after, largest),
         "pareto": draw_pareto(read),
+        "curve": draw_curve(read.fallback.cascade) if read.fallback and read.fallback.cascade else None,
         "waterfalls": [
             (start, *draw_waterfall(start)) if start and start.steps else None
             for start in (read.cold_start, read.model_start)
