@@ -2,16 +2,19 @@
 
 ``{name}/{version}/model.onnx``, with external data beside it. The highest versions that work are served. A version is
 opened once its files have the same sizes and times in two looks, so a copy under way is left alone; a name that starts
-with a dot is no version, so a folder may also be copied under such a name and then renamed. It takes over when it has
+with a dot is no version, so a folder may also be copied under such a name and then renamed. SIGHUP says that all is
+there. It takes over when it has
 been opened and warmed up, and the one before it goes when its last request is answered; one that does not open changes
 nothing but what is said about it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -47,6 +50,8 @@ class Repository:
         self._served: dict[str, dict[str, Model]] = {}  # the highest version first
         self._opened: dict[tuple[str, str], _Fingerprint] = {}  # what was opened, or was found not to open
         self._seen: dict[str, dict[str, _Fingerprint]] = {}
+        self._looking = threading.Lock()
+        self._ordered: asyncio.Event | None = None
         self._pool = ThreadPoolExecutor(settings.threads or max(2, cpus()), "run")
 
     def names(self) -> list[str]:
@@ -87,13 +92,40 @@ class Repository:
         Args:
             at_once: take what is there as it is, as at the start.
         """
-        found = _scan(self.settings.models)
-        for name, versions in found.items():
-            self._update(name, versions, self._seen.get(name, {}) if not at_once else versions)
-        for name in [name for name in self._served if name not in found and name not in self._seen]:
-            self._serve(name, {})  # gone for two looks
-        self.failed = {name: said for name, said in self.failed.items() if name in found and said}
-        self._seen = found
+        with self._looking:
+            found = _scan(self.settings.models)
+            for name, versions in found.items():
+                self._update(name, versions, versions if at_once else self._seen.get(name, {}))
+            for name in self.names():
+                if name not in found and (at_once or name not in self._seen):  # gone in two looks
+                    self._serve(name, {})
+            for name in self.failed.keys() - found.keys():
+                self.metrics.tell_broken(name, ())
+            self.failed = {name: said for name, said in self.failed.items() if name in found and said}
+            self._seen = found
+
+    async def watch(self) -> None:
+        """Look again and again, for as long as the server lives."""
+        self._ordered = ordered = asyncio.Event()
+        while True:
+            at_once = True
+            try:
+                await asyncio.wait_for(ordered.wait(), self.settings.poll_s)
+            except TimeoutError:
+                at_once = False
+            ordered.clear()
+            await asyncio.to_thread(self._look_safely, at_once)
+
+    def look_soon(self) -> None:
+        """Have ``watch`` look now, and take what is there as it is; on the event loop only."""
+        if self._ordered is not None:
+            self._ordered.set()
+
+    def _look_safely(self, at_once: bool) -> None:
+        try:
+            self.look(at_once=at_once)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is served stays served
+            sys.stderr.write(f"coldpress: the folder of models cannot be looked at: {error!r}\n")
 
     def close(self) -> None:
         """Let go of the threads, once what is under way has ended."""

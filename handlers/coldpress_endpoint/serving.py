@@ -35,10 +35,21 @@ class Serving:
 
     Attributes:
         models: the repository.
+        draining: whether the server is about to leave.
+        asked: requests to models since the start.
+        under_way: those that are not answered yet.
     """
 
     def __init__(self, models: Repository) -> None:
         self.models = models
+        self.draining = False
+        self.asked = 0
+        self.under_way = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether more requests are welcome: there is a model, and the server stays."""
+        return not self.draining and bool(self.models.names())
 
     async def predict(
         self,
@@ -68,4 +79,9 @@ class Serving:
         model = self.models.get(name or self.models.default, version)
         if ends is None:
             ends = ENDS.get(perf_counter() + self.models.settings.deadline_s)
-        return Prediction(model.name, model.version, await model.ask(inputs, outputs, ends))
+        self.asked += 1
+        self.under_way += 1
+        try:
+            return Prediction(model.name, model.version, await model.ask(inputs, outputs, ends))
+        finally:
+            self.under_way -= 1

@@ -1,0 +1,56 @@
+"""``python -m coldpress_endpoint``: open the models, then the port."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvicorn
+
+from coldpress_endpoint.app import App, all_routes
+from coldpress_endpoint.drain import Server
+from coldpress_endpoint.repository import Repository
+from coldpress_endpoint.serving import Serving
+from coldpress_endpoint.settings import Settings
+from coldpress_runtime.errors import ColdpressError, LoadError
+
+_IDLE_S = 620  # longer than balancers keep a connection, so that they are the ones who close it
+
+
+def main() -> int:
+    """Serve until a signal; returns the exit status."""
+    try:
+        settings = Settings.of()
+        models = Repository(settings)
+        models.look(at_once=True)
+        if not models.names():
+            raise LoadError(
+                "No model in the folder opens; expected {name}/{version}/model.onnx below COLDPRESS_MODELS."
+            )
+    except ColdpressError as error:
+        sys.stderr.write(f"coldpress: {error}\n")
+        return 1
+    serving = Serving(models)
+    config = uvicorn.Config(
+        App(serving, all_routes(serving)),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=_IDLE_S,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+    )
+    server = Server(config, serving)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(server.serve())
+    models.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The end of the server: SIGTERM makes it unready, it goes on answering until the callers have left, and then exits.
+
+A balancer learns late that a server is going, and callers keep connections open. So the door stays open: readiness
+says no, each answer asks its caller to close the connection, and new ones are still taken, until nothing but probes
+has come for a while or the time is over. Then uvicorn closes the door, waits for what is under way, and leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+
+from coldpress_endpoint.serving import Serving
+
+__all__ = ["Server"]
+
+_QUIET_S = 1.0
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with another end.
+
+    Args:
+        config: uvicorn's.
+        serving: told that it is draining.
+    """
+
+    def __init__(self, config: uvicorn.Config, serving: Serving) -> None:
+        super().__init__(config)
+        self._serving = serving
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port; from now on SIGHUP looks at the folder of models."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGHUP, self._serving.models.look_soon)
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
+        """Drain at the first signal; leave at once at the second."""
+        if self._serving.draining or self._loop is None:
+            self.should_exit = self.force_exit = True
+            return
+        self._serving.draining = True
+        self._loop.call_soon_threadsafe(self._start_to_drain)
+
+    def _start_to_drain(self) -> None:
+        self._draining = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._serving.models.settings.drain_s
+        before, quiet = self._serving.asked, loop.time()
+        while loop.time() < ends and (loop.time() - quiet < _QUIET_S or self._serving.under_way):
+            await asyncio.sleep(0.05)
+            if self._serving.asked != before:
+                before, quiet = self._serving.asked, loop.time()
+        self.should_exit = True
