@@ -8,6 +8,7 @@ of thresholds, the one that is chosen is within the allowed drop with 95 % confi
 Hothorn and Lehmacher 1995).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import takewhile
@@ -19,11 +20,12 @@ from coldpress.errors import SamplesError
 from coldpress.gate.checks import check_quality
 from coldpress.gate.decisions import decision_rules
 from coldpress.gate.metrics import Metric
-from coldpress.gate.values import Answer, Array, arrays_of, rows
+from coldpress.gate.values import Answer, Array, rows
 from coldpress.gate.verdict import Outcome
 
 __all__ = ["Cascade", "Point", "fit_threshold", "probabilities_of"]
 
+_FINEST = 1_000_000
 _WITHIN, _BEYOND = 20, 10
 """How many shares are tried up to the most that may be escalated, and how many beyond it, to tell what it would take"""
 
@@ -178,7 +180,7 @@ def _told(chosen: Point | None, first: Point, reach: Sequence[Point], max_escala
 
 
 def probabilities_of(answers: Sequence[Answer], output: str | None = None) -> str:
-    """Return the name of the output that holds the probabilities of classes: rows that add up to 1.
+    """Return the name of the output that holds the probabilities of classes: rows that add up to 1, or one of yes.
 
     Raises:
         SamplesError: There is none, there are several and none is named, or the named one holds none.
@@ -186,7 +188,7 @@ def probabilities_of(answers: Sequence[Answer], output: str | None = None) -> st
     found = [
         name
         for name, rule in decision_rules(answers).items()
-        if rule == "argmax" and all(arrays_of(answer)[name].ndim == 2 for answer in answers)
+        if all(_is_table(answer.get(name), rule) for answer in answers)
     ]
     if output is None and len(found) == 1:
         return found[0]
@@ -203,6 +205,19 @@ def probabilities_of(answers: Sequence[Answer], output: str | None = None) -> st
         f"{' (those that do: ' + ', '.join(map(repr, found)) + ')' if found else ''}: "
         "end the model with a Softmax, or leave the rule out."
     )
+
+
+def _is_table(value: Any, rule: str) -> bool:
+    """Tell whether a value has a probability for each row and class, or one column of how likely a yes is."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.ndim != 2:
+        return False
+    return rule == "argmax" or (rule == "threshold" and value.shape[1] == 1)
+
+
+def _confidences(table: Array) -> Array:
+    """Return how sure each row is, float64 [rows], as ``coldpress_runtime.fallback.doubt`` does."""
+    sure = np.maximum(table, 1 - table) if table.shape[1] == 1 else table
+    return np.asarray(sure.max(axis=-1), np.float64)
 
 
 @dataclass(frozen=True)
@@ -231,8 +246,8 @@ class _Pairs:
             )
         sure = []
         for one, other in zip(small, large, strict=True):
-            table = arrays_of(one)[output].max(axis=-1).astype(np.float64)
-            sure.append(table if _by_row(one, len(table)) and _by_row(other, len(table)) else table.min(keepdims=True))
+            each = _confidences(one[output])
+            sure.append(each if _by_row(one, len(each)) and _by_row(other, len(each)) else each.min(keepdims=True))
         return cls(small, large, tuple(sure), output)
 
     @property
@@ -250,7 +265,7 @@ class _Pairs:
         exact = {0.0, *(float(ordered[min(len(ordered) - 1, int(share * len(ordered)))]) for share in shares)}
         by_share: dict[float, float] = {}
         for each in sorted(exact):
-            rounded = min(1.0, round(each, 6))
+            rounded = math.floor(min(1.0, each) * _FINEST) / _FINEST  # down: rows that tie stay together
             by_share.setdefault(self.share(rounded), rounded)
         return list(by_share.values())
 

@@ -129,12 +129,21 @@ def test_luck_is_not_sold_as_truth():
 
 
 def test_a_list_of_maps_counts_rows_too():
-    def zipped(rows):
-        return [{"p": [dict(enumerate(row)) for row in each["probabilities"].tolist()]} for each in rows]
-
     small, large, labels = two_models(count=400, rows=4)
-    plain, listed = fit(small, large, labels), fit(zipped(small), zipped(large), labels, output="p")
-    assert listed.chosen == plain.chosen
+    plain = fit(small, large, labels)
+    for each in (*small, *large):
+        each["maps"] = [dict(enumerate(row)) for row in each["probabilities"].tolist()]
+    assert fit(small, large, labels).chosen == plain.chosen
+
+
+def test_one_column_is_as_sure_of_no_as_of_yes():
+    truth = np.tile([0, 1], 300)
+    sure = np.where(truth == 1, 0.95, 0.05)
+    sure[:30] = 0.45  # half of these are wrong
+    small = [{"p": np.array([[each]], np.float32)} for each in sure]
+    large = [{"p": np.array([[each]], np.float32)} for each in np.where(truth == 1, 0.99, 0.01)]
+    found = fit(small, large, truth, max_drop=0.02)
+    assert 0.02 < found.chosen.escalated <= 0.06
 
 
 def test_what_holds_no_probabilities_is_said():
