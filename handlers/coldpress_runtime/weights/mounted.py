@@ -62,6 +62,9 @@ class _Reader:
             raise WeightsError(f"{self._path} changed while it was read; start the function again.")
 
     def close(self) -> None:
+        """Do nothing: each range opens the file anew."""
+
+    def interrupt(self) -> None:
         """End after the piece that is being read."""
         self._over = True
 

@@ -95,21 +95,27 @@ class _Reader:
         try:
             self._read(start, into)
         except ssl.SSLCertVerificationError as problem:
-            self._drop()
+            self.close()
             host = self._source.store.host
             raise WeightsError(
                 f"{host}, which {self._source.name} is to come from, has no certificate to trust "
                 f"({problem.verify_message}); look at the address."
             ) from None
         except (OSError, http.client.HTTPException) as problem:
-            self._drop()
+            self.close()
             raise BrokenOffError(str(problem) or type(problem).__name__) from None
         except BaseException:
-            self._drop()
+            self.close()
             raise
 
     def close(self) -> None:
-        """Break off what is under way."""
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def interrupt(self) -> None:
+        """Break off what another thread has under way."""
         self._over = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
@@ -142,11 +148,6 @@ class _Reader:
                 else http.client.HTTPConnection(store.host, store.port, timeout=_TIMEOUT_S)
             )
         return self._connection
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
     def _check(self, answer: http.client.HTTPResponse, start: int, length: int) -> None:
         """Raise unless the answer is the range that was asked for, of an object of the size that was packed."""

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
             ...
 
         def close(self) -> None:
-            """Break off what is under way, from another thread too."""
+            """Let go of the connection."""
+            ...
+
+        def interrupt(self) -> None:
+            """Break off what another thread has under way."""
             ...
 
     class Source(Protocol):
@@ -123,7 +127,7 @@ class _Crew:
         """Break off what is under way; whoever is still connecting notices on his own."""
         self._over.set()
         for reader in self._readers:
-            reader.close()
+            reader.interrupt()
         for thread in self._threads:
             thread.join(_PARTING_S)
 
@@ -144,6 +148,8 @@ class _Crew:
             with self._news:
                 self._problem = self._problem or problem
                 self._news.notify()
+        finally:
+            reader.close()
 
     def _fill(self, reader: Reader, start: int, place: memoryview) -> None:
         """Read a range, and again when it breaks off."""
