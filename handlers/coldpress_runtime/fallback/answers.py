@@ -18,7 +18,7 @@ from coldpress_runtime.json_tensors import read_nested, shape_text
 from coldpress_runtime.json_text import describe, parse
 from coldpress_runtime.protocol import decode_infer
 from coldpress_runtime.signature import ValueInfo
-from coldpress_runtime.tensor import DTYPES, Tensor
+from coldpress_runtime.tensor import DTYPES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from coldpress_runtime.fallback.settings import Value
+    from coldpress_runtime.tensor import Tensor
 
-__all__ = ["Asked", "asked", "check", "json_length", "read_outputs"]
+__all__ = ["Asked", "asked", "check", "json_length"]
 
 _BATCH = ""  # the name of an open axis without one, where it comes first
 
@@ -101,16 +102,6 @@ def check(body: bytes, headers: Mapping[str, str], outputs: Sequence[Value], que
             _check_infer(document, tail, outputs, question)
         else:
             _check_predict(document, outputs, question)
-    except RequestError as error:
-        raise _unfit(error) from None
-
-
-def read_outputs(body: bytes, headers: Mapping[str, str], outputs: Sequence[Value]) -> dict[str, Tensor]:
-    """The tensors of an answer in the Open Inference Protocol, in the order of the answer; raises DoorAnswerError."""
-    try:
-        text, tail = split(body, headers.get("inference-header-content-length"))
-        document = parse(text)
-        return _tensors(document, tail, outputs)
     except RequestError as error:
         raise _unfit(error) from None
 

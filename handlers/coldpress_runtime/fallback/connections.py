@@ -13,11 +13,11 @@ import socket
 import ssl
 from collections import deque
 from time import perf_counter, time
-from typing import NamedTuple
 
 from coldpress_runtime.errors import DoorAnswerError, DoorError, DoorLateError, RequestError, WakingError
 from coldpress_runtime.fallback.addresses import RefusedAddressError, resolve
 from coldpress_runtime.fallback.deadline import late, left, within
+from coldpress_runtime.fallback.messages import Broken, Reply
 from coldpress_runtime.inflate import inflate
 
 TYPE_CHECKING = False
@@ -26,54 +26,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from coldpress_runtime.fallback.addresses import Address
+    from coldpress_runtime.fallback.messages import Message, Origin
 
-__all__ = ["Broken", "Connection", "Message", "Origin", "Pool", "Reply", "tls_context"]
+__all__ = ["Connection", "Pool", "tls_context"]
 
 _IDLE_S = 55.0  # load balancers close what was idle for a minute, and a frozen function does not hear of it
 _PIECE = 1 << 20
 _READ = "read to the end"
-
-
-class Origin(NamedTuple):
-    """Where connections go."""
-
-    scheme: str
-    host: str
-    port: int
-    allow_private: bool
-
-
-class Message(NamedTuple):
-    """A request as it is sent."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-
-
-class Reply(NamedTuple):
-    """An answer as it came, decompressed; names of headers in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-class Broken(Exception):  # noqa: N818 - an outcome that carries the error
-    """No answer came.
-
-    Attributes:
-        error: what to tell the caller.
-        again: whether the question may be sent again: nothing of an answer had come.
-        stale: whether a connection that was kept had been closed by the other side in the meantime.
-    """
-
-    def __init__(self, error: DoorError, *, again: bool, stale: bool = False) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.again = again
-        self.stale = stale
 
 
 class _Wire(io.RawIOBase):

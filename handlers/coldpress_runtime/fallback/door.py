@@ -1,0 +1,195 @@
+"""The door: the one way out of a function to its endpoint.
+
+A question goes out, and within its deadline an answer comes back that fits the model's signature, or one error that
+says what became of it. Everything else is behind this: tries, retries and hedging (:mod:`~.tries`), the circuit
+breaker, kept connections, checked addresses, credentials, kinds of endpoints, and endpoints that are asleep.
+
+Nothing is loaded or connected at start. HTTP and TLS cost a start tens of milliseconds, which most functions would pay
+for nothing: they are there to answer by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from time import perf_counter
+from typing import NamedTuple
+
+from coldpress_runtime.errors import DoorError, NotFoundError, RequestError, WakingError
+from coldpress_runtime.fallback.breaker import Breaker
+from coldpress_runtime.fallback.credentials import make_credentials
+from coldpress_runtime.fallback.endpoints import make_asking
+from coldpress_runtime.fallback.messages import Message
+from coldpress_runtime.http import Response
+from coldpress_runtime.json_text import dump
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from coldpress_runtime.fallback.messages import Origin, Reply
+    from coldpress_runtime.fallback.settings import Fallback
+    from coldpress_runtime.fallback.tries import Tries
+    from coldpress_runtime.fallback.waking import Jobs
+
+    Judge = Callable[[Reply], Reply]
+
+__all__ = ["Door", "Question"]
+
+#: What of a caller's headers goes out; no cookie, no authorization, nothing that is about the caller's connection.
+_PASSED = (
+    "content-type", "accept", "inference-header-content-length", "x-request-id", "traceparent", "tracestate",
+    "x-amzn-trace-id", "x-cloud-trace-context",
+)  # fmt: skip
+_LENGTH = "inference-header-content-length"
+_LOOK_S = 5.0  # for a look at a job
+_QUEUED_S = 10  # when to look at a queued job for the first time
+
+
+class Question(NamedTuple):
+    """What the endpoint is asked.
+
+    Attributes:
+        path: ``/v2/models/{name}/infer`` or ``/predict``.
+        headers: the request's, names in lower case; only those that concern the question are sent.
+        body: decompressed.
+    """
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Door:
+    """The way to one endpoint. Threads may share it.
+
+    Args:
+        settings: ``fallback`` of the manifest.
+        environ: where secrets and addresses come from.
+
+    Raises ManifestError for what cannot be right; nothing is connected.
+    """
+
+    def __init__(self, settings: Fallback, environ: Mapping[str, str] = os.environ) -> None:
+        endpoint = settings.endpoint
+        self._settings = settings
+        self._ca_file = environ.get("SSL_CERT_FILE", "")
+        self._breaker = Breaker(settings.breaker.failures, settings.breaker.window_s, settings.breaker.open_s)
+        self._asking = make_asking(endpoint, environ)
+        origin = self._asking.origin
+        self._credentials = make_credentials(endpoint, environ, f"{origin.scheme}://{origin.host}")
+        self._lock = Lock()
+        self._opened: Tries | None = None
+        self._jobs: Jobs | None = None
+        if endpoint.kind == "sagemaker-async":
+            from coldpress_runtime.fallback.waking import Jobs  # noqa: PLC0415 - one kind has a queue
+
+            self._jobs = Jobs(endpoint, environ, self._send)
+
+    def ask(self, question: Question, ends: float) -> Response:
+        """Ask the endpoint.
+
+        Args:
+            question: what.
+            ends: when the answer must be there, in ``perf_counter()`` seconds; ``deadline_s`` bounds it too.
+
+        Returns:
+            The endpoint's answer, its refusal of the caller's inputs (a 4xx), or 202 when it was queued.
+
+        Raises DoorError.
+        """
+        settings, asking = self._settings, self._asking
+        ends = min(ends, perf_counter() + settings.deadline_s)
+        headers = {name: question.headers[name] for name in _PASSED if _is_plain(question.headers.get(name))}
+        sent = question._replace(headers=headers)
+        message = asking.message(sent)
+        if self._jobs is not None:
+            job = self._jobs.submit(asking.origin, message, ends)
+            if settings.waking == "queue":
+                return _queued(job)
+            return self._answer(_with_length(self._jobs.wait(job, ends)), sent)
+        try:
+            reply = self._send(asking.origin, message, ends, asking.judge)
+        except WakingError as error:
+            if settings.waking != "queue":
+                raise
+            reply = self._waited(message, ends, error)
+        return self._answer(reply, sent)
+
+    def status(self, job: str) -> Response:
+        """What became of a queued question: 200 with the answer, or 202 while there is none.
+
+        Raises NotFoundError for an unknown job, and DoorError when it failed.
+        """
+        if self._jobs is None:
+            raise NotFoundError("There are no jobs here: this endpoint answers at once, or not at all.")
+        reply = self._jobs.look(job, perf_counter() + min(_LOOK_S, self._settings.deadline_s))
+        return _queued(job) if reply is None else self._answer(_with_length(reply), None)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def _send(self, origin: Origin, message: Message, ends: float, judge: Judge, *, guarded: bool = True) -> Reply:
+        """Send a message until it is answered; HTTP is loaded with the first one. Raises DoorError."""
+        if self._opened is None:
+            from coldpress_runtime.fallback.tries import Tries  # noqa: PLC0415 - with the first question
+
+            with self._lock:
+                if self._opened is None:
+                    self._opened = Tries(self._settings, self._breaker, self._credentials, self._ca_file)
+        return self._opened.send(origin, message, ends, judge, guarded=guarded)
+
+    def _answer(self, reply: Reply, question: Question | None) -> Response:
+        from coldpress_runtime.fallback.answers import Asked, asked, check  # noqa: PLC0415 - with the first question
+
+        settings = self._settings
+        headers = {"Content-Type": reply.headers.get("content-type", "application/json")}
+        if _LENGTH in reply.headers:
+            headers["Inference-Header-Content-Length"] = reply.headers[_LENGTH]
+        if reply.status >= 400:
+            said = RequestError(f"The endpoint refused the request with {reply.status}.")
+            return Response(reply.status, headers, reply.body, said)
+        match = Asked() if question is None else asked(*question, settings.inputs)
+        check(reply.body, reply.headers, settings.outputs, match)
+        return Response(200, headers, reply.body)
+
+    def _waited(self, message: Message, ends: float, first: WakingError) -> Reply:
+        from coldpress_runtime.fallback.waking import wait_until_ready  # noqa: PLC0415 - rare
+
+        asking = self._asking
+
+        def ask() -> Reply:
+            return self._send(asking.origin, message, ends, asking.judge)
+
+        def is_ready() -> bool:
+            if asking.ready is None:
+                return True  # the question itself has to find out
+            probe = Message("GET", asking.ready, {}, b"")
+            try:
+                return self._send(asking.origin, probe, ends, asking.judge, guarded=False).status == 200
+            except DoorError:
+                return False
+
+        return wait_until_ready(ask, is_ready, self._breaker.close, ends, first)
+
+
+def _is_plain(value: str | None) -> bool:
+    """Whether a value may stand in a header."""
+    return value is not None and value.isascii() and value.isprintable()
+
+
+def _queued(job: str) -> Response:
+    headers = {"Content-Type": "application/json", "Location": f"/v2/jobs/{job}", "Retry-After": str(_QUEUED_S)}
+    return Response(202, headers, dump({"status": "queued", "id": job}))
+
+
+def _with_length(reply: Reply) -> Reply:
+    """Mark where the binary tensors begin in an answer that comes from a store, which keeps no headers of ours."""
+    from coldpress_runtime.fallback.answers import json_length  # noqa: PLC0415 - with the first question
+
+    length = json_length(reply.body)
+    if length is None:
+        return reply._replace(headers={"content-type": "application/json"})
+    return reply._replace(headers={"content-type": "application/octet-stream", _LENGTH: str(length)})
