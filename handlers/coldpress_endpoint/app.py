@@ -10,7 +10,15 @@ from typing import Any
 
 from coldpress_endpoint.arrays import off_loop
 from coldpress_endpoint.documents import PATHS, make_documents
-from coldpress_endpoint.protocols import open_inference, plain
+from coldpress_endpoint.protocols import (
+    azure_ml,
+    open_inference,
+    plain,
+    sagemaker,
+    tf_serving,
+    torchserve,
+    vertex,
+)
 from coldpress_endpoint.routes import Answer, Call, Handler, Route, Router
 from coldpress_endpoint.serving import ENDS, Serving
 from coldpress_runtime.asgi_messages import Bodies, decode
@@ -33,7 +41,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _DEADLINE = "coldpress-deadline-ms"
-_PROTOCOLS = (open_inference, plain)
+_PROTOCOLS = (vertex, open_inference, plain, tf_serving, torchserve, sagemaker, azure_ml)
 
 
 def all_routes(serving: Serving) -> list[Route]:
