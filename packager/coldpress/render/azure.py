@@ -14,6 +14,7 @@ from urllib.parse import quote as quote_url
 from coldpress._resources import template_root
 from coldpress.config import BatchConfig, Config
 from coldpress.errors import TemplateError
+from coldpress.render.bicep import bicep_text
 from coldpress.render.template import Template, slug
 from coldpress.render.values import Uploads, between, one_of
 
@@ -212,7 +213,7 @@ def _holes(values: AzureValues) -> dict[str, str]:
         "azd_name": f"coldpress-{name}",
         "concurrency": _concurrency(values.http_concurrency),
         "environment": "\n".join(
-            f"        {{ name: '{name}', value: {_text(value)} }}" for name, value in values.environment.items()
+            f"        {{ name: '{name}', value: {bicep_text(value)} }}" for name, value in values.environment.items()
         ),
         "events_file": "| `events.bicep`, `events.sh` | who hears of uploads, once there is code |"
         if uploads and not rows
@@ -222,14 +223,14 @@ def _holes(values: AzureValues) -> dict[str, str]:
         "log_retention_days": str(values.log_retention_days),
         "maximum_instances": str(values.maximum_instances),
         "memory_mb": str(values.memory_mb),
-        "model_tag": _text(values.name[:_TAG_CHARACTERS]),
+        "model_tag": bicep_text(values.name[:_TAG_CHARACTERS]),
         "name_in_path": quote_url(values.name, safe=""),
         "python": values.python,
         "slug": name,
         "timeout": f"{timeout_s // 3600:02}:{timeout_s // 60 % 60:02}:{timeout_s % 60:02}",
         "title": " ".join(values.name.replace("`", "'").split()),
         "upload_roles": "\n".join(f"  {role}: '{_UPLOAD_ROLES[role]}'" for role in _upload_roles(values)),
-        "version_tag": _text(values.version[:_TAG_CHARACTERS]),
+        "version_tag": bicep_text(values.version[:_TAG_CHARACTERS]),
     }
     if values.auth == "entra":
         holes["entra_client_id"] = values.entra_client_id
@@ -268,9 +269,3 @@ def _concurrency(count: int | None) -> str:
         return ""
     inner = ("triggers: {", "  http: {", f"    perInstanceConcurrency: {count}", "  }", "}")
     return "\n".join("        " + line for line in inner)
-
-
-def _text(text: str) -> str:
-    r"""Return ``text`` as a Bicep string, in which nothing is interpolated."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
-    return "'" + "".join(c if c.isprintable() else f"\\u{{{ord(c):x}}}" for c in escaped) + "'"

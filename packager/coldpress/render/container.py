@@ -9,6 +9,7 @@ from urllib.parse import quote as quote_url
 from coldpress._resources import template_root
 from coldpress.config import Config
 from coldpress.errors import TemplateError
+from coldpress.render.dns import dns_name
 from coldpress.render.template import Template, quote, slug
 
 __all__ = ["COMMAND", "ContainerValues", "container_values", "render_container"]
@@ -22,7 +23,6 @@ COMMAND = (
 """What the image runs in the folder of the function; ``UVICORN_HOST`` and ``UVICORN_PORT`` say where it listens."""
 
 _MACHINES = {"x86_64": "amd64", "arm64": "arm64"}
-_YAML_WORDS = {"false", "n", "no", "null", "off", "on", "true", "y", "yes"}  # no text to every reader of YAML
 _DRAIN_S = 5  # what the Deployment's preStop hook waits
 _LABEL_CHARACTERS = 63
 # The reference of an image: [host[:port]/]path[:tag][@digest], as the Open Containers distribution spec has it.
@@ -175,7 +175,7 @@ def _holes(values: ContainerValues) -> dict[str, str]:
     """Return what fills the holes of all the files together, each in the spelling of its place."""
     described = _line(values.description) or f"{_line(values.name)} {_line(values.version)}, packed by coldpress"
     label = slug(values.version, _LABEL_CHARACTERS) if not _is_label(values.version) else values.version
-    name = _dns_name(values.name)
+    name = dns_name(values.name)
     cpu = f"{values.cpu:g}" if values.cpu == int(values.cpu) else f"{round(values.cpu * 1000)}m"
     image = values.image or f"{name}:{re.sub(r'[^0-9A-Za-z_.-]', '-', values.version).lstrip('.-')[:128] or '1'}"
     command = (*COMMAND, "--timeout-graceful-shutdown", str(values.timeout_s))
@@ -215,12 +215,6 @@ def _check_image(what: str, image: str) -> None:
             f"{what} is {image!r}; expected an image's name in lower case, such as 'registry.example/team/digits:1' or "
             "one with '@sha256:...' behind it"
         )
-
-
-def _dns_name(text: str) -> str:
-    """Return ``text`` as a name of Kubernetes objects (RFC 1035), short enough for what Knative puts behind it."""
-    name = slug(text, 40).lower()
-    return name if name[0].isalpha() and name not in _YAML_WORDS else f"model-{name}"
 
 
 def _is_label(text: str) -> bool:

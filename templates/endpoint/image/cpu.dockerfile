@@ -1,0 +1,1 @@
+RUN python3 -m venv /opt/endpoint
