@@ -226,4 +226,5 @@ def make_asking(endpoint: Endpoint, environ: Mapping[str, str]) -> Asking:
         path += ":rawPredict"
     if kind == "azure-ml" and not path:
         path = "/score"
-    return Asking(kind, Origin(scheme, host, port, endpoint.allow_private), path)
+    service = "" if endpoint.auth != "aws" else "lambda" if ".lambda-url." in host else "execute-api"
+    return Asking(kind, Origin(scheme, host, port, endpoint.allow_private, service), path)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
             """Told of a 401 or a 403, whether new headers may fare better."""
 
 
-__all__ = ["Nobody", "make_credentials"]
+__all__ = ["AUDIENCE_VARIABLE", "Nobody", "make_credentials"]
+
+#: Whom tokens are for, when the manifest leaves it empty: some are known when the endpoint is there, and not before.
+AUDIENCE_VARIABLE = "COLDPRESS_FALLBACK_AUDIENCE"
 
 _CLOUD = "https://www.googleapis.com/auth/cloud-platform"
 _AZURE_ML = "https://ml.azure.com"
@@ -41,12 +44,13 @@ class Nobody:
 
 
 def make_credentials(endpoint: Endpoint, environ: Mapping[str, str], audience: str) -> Credentials:
-    """The credentials that a manifest asks for; ``audience`` is used where the manifest names none.
+    """The credentials that a manifest asks for; ``audience`` is used where neither it nor the environment names one.
 
     Raises ManifestError when the environment lacks a secret; everything else shows when the first question is signed.
     """
     kind = endpoint.kind
-    audience = endpoint.audience or audience
+    named = endpoint.audience or environ.get(AUDIENCE_VARIABLE, "")
+    audience = named or audience
     if kind in {"sagemaker", "sagemaker-async"} or endpoint.auth == "aws":
         from coldpress_runtime.fallback.credentials.sigv4 import Sigv4  # noqa: PLC0415 - one kind is used
         from coldpress_runtime.fallback.endpoints import region_of  # noqa: PLC0415 - likewise
@@ -59,7 +63,7 @@ def make_credentials(endpoint: Endpoint, environ: Mapping[str, str], audience: s
     if endpoint.auth == "azure":
         from coldpress_runtime.fallback.credentials.azure import Azure  # noqa: PLC0415 - likewise
 
-        return Azure(_AZURE_ML if kind == "azure-ml" and not endpoint.audience else audience)
+        return Azure(_AZURE_ML if kind == "azure-ml" and not named else audience)
     if endpoint.auth == "bearer":
         from coldpress_runtime.fallback.credentials.bearer import Bearer  # noqa: PLC0415 - likewise
 
