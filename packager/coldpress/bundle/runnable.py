@@ -13,6 +13,7 @@ from typing import Any
 from coldpress.bundle.archive import Archive, write_zip
 from coldpress.bundle.imports import import_error, last_words, restorable, top_level
 from coldpress.bundle.tree import Tree, TreePlan, finish_tree
+from coldpress.emulate.process import WEIGHTS
 from coldpress.errors import VerifyError
 from coldpress.forms.trial import Opening, try_model
 from coldpress.machine import machine_of, own_library, runs_here
@@ -107,6 +108,8 @@ class Bundle:
         opening = Opening(self.plan.manifest["threads"], record["optimization"], record["mapped"], record["prepacking"])
         library = own_library() if self.foreign else self.plan.engine.path
         model = self.tree.folder / record["path"]
+        if self.plan.weights:
+            model = self.tree.folder.parent / WEIGHTS / f"{record['sha256']}.ort"
         return try_model(model, opening, [request], library=library, answers=True).answers[0]
 
     @contextlib.contextmanager
@@ -115,6 +118,8 @@ class Bundle:
         manifest = {**self.plan.manifest, **changes}
         with tempfile.TemporaryDirectory(dir=self.tree.folder.parent, prefix=".verify-") as scratch:
             folder = Path(scratch, "task")
+            if (weights := self.tree.folder.parent / WEIGHTS).is_dir():
+                Path(scratch, WEIGHTS).symlink_to(weights.resolve())
             shutil.copytree(self.tree.folder, folder, copy_function=_share)
             place = folder / "coldpress.json"
             place.unlink()

@@ -4,6 +4,7 @@ What providers differ in, each ``emulate/<target>.py`` says in a subclass of `Fu
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -24,10 +25,13 @@ from coldpress.emulate.clients import python_minor
 from coldpress.errors import BundleError, EmulateError
 from coldpress.targets import ENTRIES
 
-__all__ = ["CLEAN", "FunctionProcess", "choose_interpreter", "locate", "target_minor", "unpack", "unpacked"]
+__all__ = ["CLEAN", "WEIGHTS", "FunctionProcess", "choose_interpreter", "locate", "target_minor", "unpack", "unpacked"]
 
 CLEAN: dict[str, str] = {"LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": ":UTC"}
 """The variables that every function sees, whatever is set here; a provider adds its own."""
+
+WEIGHTS = "weights"
+"""The folder beside a function that holds the model's file where that is too large for the function itself."""
 
 
 def locate(build: str | Path) -> Path:
@@ -69,14 +73,31 @@ def unpack(archive: Path, into: Path) -> None:
 
 @contextlib.contextmanager
 def unpacked(build: str | Path) -> Iterator[Path]:
-    """Give a folder that holds the function of ``build`` unpacked, for as many starts as wanted."""
+    """Give a folder that holds the function of ``build`` unpacked, for as many starts as wanted.
+
+    Weights that lie beside the function lie beside the folder too.
+    """
     source = locate(build)
     if source.is_dir():
         yield source
         return
-    with tempfile.TemporaryDirectory(prefix="coldpress-") as folder:
-        unpack(source, Path(folder))
-        yield Path(folder)
+    with tempfile.TemporaryDirectory(prefix="coldpress-") as scratch:
+        folder = Path(scratch, "function")
+        folder.mkdir()
+        unpack(source, folder)
+        if (weights := source.parent / WEIGHTS).is_dir():
+            Path(scratch, WEIGHTS).symlink_to(weights.resolve())
+        yield folder
+
+
+def _local_weights(root: Path, beside: Path) -> dict[str, str]:
+    """Return the variable by which the function in ``root`` finds its weights in the build, if they are there."""
+    try:
+        record = json.loads((root / "coldpress.json").read_bytes()).get("weights")
+        file = beside / WEIGHTS / f"{record['sha256']}.ort"
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):  # the function itself says what is wrong
+        return {}
+    return {"COLDPRESS_WEIGHTS": str(file.resolve())} if file.is_file() else {}
 
 
 def target_minor(folder: Path) -> str | None:
@@ -167,7 +188,7 @@ class FunctionProcess(ABC):
             else:
                 self.root = source.resolve()
             self.python, self.minor = choose_interpreter(self.root, python, self.REPLACED)
-            self.init_ms = self._begin(dict(environment or {}))
+            self.init_ms = self._begin(_local_weights(self.root, source.parent) | dict(environment or {}))
         except BaseException:
             self.close()
             raise

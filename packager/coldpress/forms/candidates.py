@@ -82,12 +82,17 @@ def cpu_flags() -> frozenset[str]:
     return read_cpu_flags() or frozenset()
 
 
-def build_forms(model: Path, folder: Path, names: tuple[str, ...], *, threads: int, library: Path) -> Iterator[Form]:
-    """Build the forms called ``names`` in ``folder``, simplest first; those of ORT format share one file."""
+def build_forms(
+    model: Path, folder: Path, names: tuple[str, ...], *, threads: int, library: Path, everywhere: bool = False
+) -> Iterator[Form]:
+    """Build the forms called ``names`` in ``folder``, simplest first; those of ORT format share one file.
+
+    With ``everywhere`` that one runs on every CPU: it is optimised as far as this allows.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     first, *others = model_files(model)
     sidecars = {Path(os.path.relpath(other, first.parent)).as_posix(): other for other in others}
-    builder = _Builder(model, folder, library)
+    builder = _Builder(model, folder, library, everywhere=everywhere)
     for name in (name for name in FORMS if name in names):
         cpu: tuple[str, ...] = ()
         refused = ""
@@ -118,11 +123,12 @@ def build_forms(model: Path, folder: Path, names: tuple[str, ...], *, threads: i
 class _Builder:
     """Builds files from one model, each once."""
 
-    def __init__(self, model: Path, folder: Path, library: Path) -> None:
+    def __init__(self, model: Path, folder: Path, library: Path, *, everywhere: bool) -> None:
         self._model = model
         self._folder = folder
         self._whole = folder / "all.onnx"
         self._library = library
+        self._everywhere = everywhere
         self._ort: tuple[str, ...] | ModelError | None = None
 
     def apart(self, file: Path) -> tuple[str, ...]:
@@ -164,7 +170,11 @@ class _Builder:
 
     def _make_ort(self, file: Path) -> tuple[str, ...]:
         self._save(self._whole_model(), self._whole, "all")
-        cpu = _bound_to(settle(self._whole))
+        whole = settle(self._whole)
+        if self._everywhere and _is_bound(whole):
+            self._save(self._whole_model(), self._whole, "extended")
+            whole = settle(self._whole)
+        cpu = _bound_to(whole)
         self._convert(self._whole, file)
         return cpu
 
@@ -197,9 +207,13 @@ def _bound_to(model: "ModelProto") -> tuple[str, ...]:
     Weights of convolutions are laid out in blocks of channels, and a CPU that uses blocks of another size would take
     them for something else.
     """
-    if not any(node.domain == _BLOCKED for graph in graphs_of(model.graph) for node in graph.node):
+    if not _is_bound(model):
         return ()
     flags = cpu_flags()
     if not flags.issuperset(_NEEDED):
         raise ModelError("fully optimised, it is bound to CPUs like this machine's, and no flags tell which these are")
     return (*_NEEDED, _WIDE if _WIDE in flags else f"!{_WIDE}")
+
+
+def _is_bound(model: "ModelProto") -> bool:
+    return any(node.domain == _BLOCKED for graph in graphs_of(model.graph) for node in graph.node)

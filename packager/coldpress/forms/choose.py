@@ -37,6 +37,8 @@ MS_PER_MB = 1.0
 _SLACK_MS, _SLACK_MB = 0.05, 4.0
 _RULES = (MARGIN, LEAST_MS, SLOWER, HEAVIER, MS_PER_MB, _SLACK_MS, _SLACK_MB)
 _ROUNDS = (3, 7)
+_IN_PLACE = ("ort-mapped", "ort-mapped-unpacked")
+_ROUNDING = 1e-5  # weights as they lie are added up by other kernels, in another order
 _CHECKED = 4
 _WARM_MS = 60.0
 
@@ -63,6 +65,7 @@ def choose_form(
     wanted: str | None = None,
     budget_s: float = 3.0,
     growth_bytes: int = GROWTH_BYTES,
+    in_place_mb: int | None = None,
 ) -> Choice:
     """Build, check and measure the forms of ``model``, and choose one.
 
@@ -77,6 +80,9 @@ def choose_form(
         wanted: Take this form and measure nothing.
         budget_s: Seconds for the timed rounds; there are at least three, however long they take.
         growth_bytes: No form may ship more bytes than this beyond the plain file, its stand-in for other CPUs included.
+        in_place_mb: The file does not ship, but is read into memory and used where it lies there; so many MB (2^20
+            bytes) the function has. It is in ORT format then, for every CPU, and its weights are laid out anew only
+            where that is clearly quicker and there is memory for both.
 
     Raises:
         ConfigError: ``wanted`` is no form.
@@ -84,15 +90,31 @@ def choose_form(
     """
     if wanted is not None and wanted not in FORMS:
         raise ConfigError(f"The form is {wanted!r}, expected one of {', '.join(FORMS)}.")
+    if in_place_mb is not None and wanted not in (None, *_IN_PLACE):
+        raise ConfigError(
+            f"The form is {wanted!r}, and weights outside of the package are used where they are read to, for which "
+            f"they must be {' or '.join(_IN_PLACE)}; leave --form out, or targets.*.weights."
+        )
     if not host_runs(architecture):
+        if in_place_mb is not None:
+            raise ConfigError(
+                f"Weights outside of the package are in ORT format, which can only be built on a Linux machine of "
+                f"{architecture}; pack there."
+            )
         return _untried(model, architecture, threads, engine.path, work, wanted)
     requests = samples.requests[:_CHECKED]
-    key = choice_key(model, reference.model, requests, (engine.sha256, threads, wanted, growth_bytes, *_RULES))
+    settings = (engine.sha256, threads, wanted, growth_bytes, *_RULES)
+    in_place = in_place_mb is not None
+    key = choice_key(model, reference.model, requests, (*settings, in_place_mb) if in_place else settings)
     if (choice := read_choice(key, model)) is None:
-        names = FORMS if wanted is None else ("onnx", wanted)
-        forms = build_forms(model, work, names, threads=threads, library=engine.path)
-        tried = _check(forms, reference, requests, engine.path)
-        if wanted is None:
+        names = ("onnx", wanted) if wanted else ("onnx", *_IN_PLACE) if in_place else FORMS
+        forms = build_forms(model, work, names, threads=threads, library=engine.path, everywhere=in_place)
+        tried = _check(forms, reference, requests, engine.path, tolerance=_ROUNDING if in_place else 0.0)
+        if wanted is None and in_place_mb is not None:
+            if fit := [t for t in tried[1:] if not t.refused]:
+                _measure(fit, requests[:1], engine.path, budget_s)
+            choice = _choice(tried, _best_in_place(tried, in_place_mb))
+        elif wanted is None:
             _measure([t for t in tried if not t.refused], requests[:1], engine.path, budget_s)
             choice = _choice(tried, _best(tried, growth_bytes))
         else:
@@ -120,7 +142,9 @@ class _Tried:
         return self.form.bytes + (self.stand_in.form.bytes if self.stand_in else 0)
 
 
-def _check(forms: Iterable[Form], reference: Reference, requests: Sequence[Any], library: Path) -> list[_Tried]:
+def _check(
+    forms: Iterable[Form], reference: Reference, requests: Sequence[Any], library: Path, tolerance: float
+) -> list[_Tried]:
     """Run every form on the requests and compare; the plain file is first, and must at least answer."""
     expected = [reference.run(request) for request in requests]
     plain: Sequence[Mapping[str, Any]] = ()
@@ -140,7 +164,8 @@ def _check(forms: Iterable[Form], reference: Reference, requests: Sequence[Any],
         plain = plain or answers
         entry.difference = _worst(expected, answers, reference.drawn)
         # With several threads the binding itself may add up in another order; then the plain file is the measure.
-        if not entry.difference.equal and not _worst(plain, answers, reference.drawn).equal:
+        same = entry.difference.equal or (tolerance and entry.difference.within(tolerance))
+        if not same and not _worst(plain, answers, reference.drawn).equal:
             what = entry.difference.structure or f"they are off by up to {entry.difference.max_abs:.2g}"
             entry.refused = f"its answers are not the original's bit for bit: {what}"
     return tried
@@ -177,6 +202,29 @@ def _best(tried: list[_Tried], growth_bytes: int) -> _Tried:
         if entry.form.cpu:
             entry.stand_in = stand_in
     return _fastest(plain, [entry for entry in tried if not entry.refused], growth_bytes)
+
+
+def _best_in_place(tried: list[_Tried], memory_mb: int) -> _Tried:
+    """Choose the form with the least memory, unless laying weights out anew is clearly quicker and there is room."""
+    plain, *others = tried
+    plain.reason = "its weights would be copied out of what is read"
+    fit = {entry.form.name: entry for entry in others if not entry.refused}
+    if not fit:
+        raise ModelError(
+            f"{plain.form.file.name} cannot be read from a store and used where it lies: {others[-1].refused}; mount "
+            "it into a container, or pack a smaller model."
+        )
+    packed, lean = fit.get(_IN_PLACE[0]), fit.get(_IN_PLACE[1])
+    if packed is None or lean is None:
+        return packed or lean or plain
+    if lean.least("warm_ms") <= packed.least("warm_ms") * SLOWER + _SLACK_MS:
+        packed.reason = "it is hardly quicker, and needs up to twice the memory"
+        return lean
+    if packed.least("peak_mb") * 1e6 * HEAVIER > memory_mb * (1 << 20):
+        packed.reason = f"it is quicker, and peaks at {packed.least('peak_mb'):.0f} MB of the function's {memory_mb} MB"
+        return lean
+    lean.reason = f"a warm answer takes {lean.least('warm_ms'):.2f} ms instead of {packed.least('warm_ms'):.2f}"
+    return packed
 
 
 def _fastest(plain: _Tried, entries: list[_Tried], growth_bytes: int) -> _Tried:
