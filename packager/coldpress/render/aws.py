@@ -5,7 +5,7 @@ aws-sam-translator 1.115.0 (2026-10-12).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -15,6 +15,7 @@ from coldpress._resources import template_root
 from coldpress.config import BatchConfig, Config
 from coldpress.errors import TemplateError
 from coldpress.render.aws_batch import UPLOAD_EVENTS, batch_holes, batch_pieces, check_batch, variable_lines
+from coldpress.render.fallback import ENDPOINT_FILE, Asked, asked
 from coldpress.render.template import Template, quote, slug
 from coldpress.render.values import between, one_of
 
@@ -49,6 +50,16 @@ _LAMBDAS = re.compile(
 )
 _ENVIRONMENT_BYTES = 4096
 _TAG_CHARACTERS = 256
+# What tells the function where the endpoint is, by its kind.
+_VARIABLES = {
+    "sagemaker": ("COLDPRESS_FALLBACK_ENDPOINT: !Ref FallbackEndpoint",),
+    "sagemaker-async": (
+        "COLDPRESS_FALLBACK_ENDPOINT: !Ref FallbackEndpoint",
+        "COLDPRESS_FALLBACK_OUTPUT: !Sub s3://${FallbackEndpoint}-${AWS::AccountId}-${AWS::Region}/jobs/",
+    ),
+    "lambda-gpu-experimental": ('COLDPRESS_FALLBACK_URL: {"Fn::ImportValue": !Sub "${FallbackEndpoint}-url"}',),
+    "token": ("COLDPRESS_FALLBACK_TOKEN: !Ref FallbackToken",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +85,7 @@ class AwsValues:
         environment: variables for the function.
         batch: how uploads are scored row by row, by a function of its own; ``None``: nothing does it.
         upload_events: what tells of an upload: the bucket (``"s3"``), or ``"eventbridge"``.
+        asked: the endpoint that some requests go out to; ``None``: none does.
 
     Raises:
         TemplateError: a value that CloudFormation or Lambda would refuse.
@@ -97,6 +109,7 @@ class AwsValues:
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     batch: BatchConfig | None = None
     upload_events: str = "s3"
+    asked: Asked | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
@@ -154,6 +167,7 @@ def aws_values(config: Config, name: str) -> AwsValues:
         log_retention_days=aws.log_retention_days,
         batch=config.batch,
         upload_events=aws.upload_events,
+        asked=asked(config, name, "aws"),
     )
 
 
@@ -193,12 +207,18 @@ def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") ->
         "batch_parameters": batch["parameters"],
         "batch_conditions": batch["conditions"],
         "batch_resources": batch["resources"],
+        **_fallback(values.asked, piece),
     }
     files = {
         "template.yaml": template.fill("template.yaml", **pieces),
         "samconfig.toml": template.fill("samconfig.toml"),
         "README.md": template.fill(
-            "README.md", call=call("$URL", "$AWS_REGION"), batch_file=batch["file"], batch_readme=batch["readme"]
+            "README.md",
+            call=call("$URL", "$AWS_REGION"),
+            batch_file=batch["file"],
+            batch_readme=batch["readme"],
+            fallback_file=ENDPOINT_FILE if values.asked and values.asked.rendered else "",
+            fallback_readme=piece("fallback/README.md", fallback_where=values.asked.where) if values.asked else "",
         ),
     }
     template.close()
@@ -222,7 +242,7 @@ def _holes(values: AwsValues, source: str) -> dict[str, str]:
         "canary": values.canary,
         "code": "." if source == "makefile" else "function.zip",
         "description": quote(described[:_DESCRIPTION_CHARACTERS]),
-        "environment": _environment(values.environment),
+        "environment": _environment(values.environment, values.asked),
         "latency_alarm_ms": str(values.timeout_s * 500),
         "log_retention_days": str(values.log_retention_days),
         "memory_mb": str(values.memory_mb),
@@ -249,8 +269,21 @@ def _holes(values: AwsValues, source: str) -> dict[str, str]:
     return holes
 
 
-def _environment(variables: Mapping[str, str]) -> str:
-    return "\n".join(["      Environment:", "        Variables:", variable_lines(variables)]) if variables else ""
+def _fallback(endpoint: Asked | None, piece: Callable[..., str]) -> dict[str, str]:
+    """Return the parameters and the permission for the endpoint that is asked, nothing where there is none."""
+    rendered, token = endpoint is not None and endpoint.rendered, endpoint is not None and endpoint.token
+    parameters = piece("fallback/parameters.yaml", endpoint=endpoint.name) if endpoint and rendered else ""
+    return {
+        "fallback_parameters": piece("fallback/token.yaml") if token else parameters,
+        "fallback_policy": piece(f"fallback/{endpoint.kind}.yaml") if endpoint and rendered else "",
+    }
+
+
+def _environment(variables: Mapping[str, str], endpoint: Asked | None) -> str:
+    lines = [variable_lines(variables)] if variables else []
+    if endpoint is not None:
+        lines += [f"          {line}" for line in _VARIABLES.get("token" if endpoint.token else endpoint.kind, ())]
+    return "\n".join(["      Environment:", "        Variables:", *lines]) if lines else ""
 
 
 def _tag(value: str) -> str:
