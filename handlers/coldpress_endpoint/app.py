@@ -17,6 +17,7 @@ from coldpress_endpoint.protocols import (
     sagemaker,
     tf_serving,
     torchserve,
+    triton,
     vertex,
 )
 from coldpress_endpoint.routes import Answer, Call, Handler, Route, Router
@@ -41,7 +42,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _DEADLINE = "coldpress-deadline-ms"
-_PROTOCOLS = (vertex, open_inference, plain, tf_serving, torchserve, sagemaker, azure_ml)
+_PROTOCOLS = (vertex, open_inference, triton, plain, tf_serving, torchserve, sagemaker, azure_ml)
 
 
 def all_routes(serving: Serving) -> list[Route]:

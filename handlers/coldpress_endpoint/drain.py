@@ -10,11 +10,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from coldpress_endpoint.serving import Serving
+from coldpress_runtime.errors import ColdpressError
+
+if TYPE_CHECKING:
+    from coldpress_endpoint.grpc_server import GrpcServer
 
 __all__ = ["Server"]
 
@@ -34,12 +40,36 @@ class Server(uvicorn.Server):
         self._serving = serving
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining: asyncio.Task[None] | None = None
+        self._grpc: GrpcServer | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port; from now on SIGHUP looks at the folder of models."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGHUP, self._serving.models.look_soon)
         await super().startup(sockets)
+        if not self.started:
+            return
+        port = self.servers[0].sockets[0].getsockname()[1] if self.servers else self.config.port
+        told = f"coldpress: HTTP at port {port}"
+        settings = self._serving.models.settings
+        if settings.grpc_port is not None:
+            from coldpress_endpoint.grpc_server import GrpcServer  # noqa: PLC0415 - grpc is there where it is asked for
+
+            self._grpc = GrpcServer(self._serving)
+            try:
+                told += f", gRPC at port {await self._grpc.start(settings.host, settings.grpc_port)}"
+            except ColdpressError as error:
+                sys.stderr.write(f"coldpress: {error}\n")
+                sys.exit(1)
+        sys.stderr.write(f"{told}, models {', '.join(self._serving.models.names())}\n")
+        sys.stderr.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the doors, and wait for what is under way."""
+        closing = [super().shutdown(sockets)]
+        if self._grpc is not None:
+            closing.append(self._grpc.stop(float(self.config.timeout_graceful_shutdown or 1)))
+        await asyncio.gather(*closing)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
         """Drain at the first signal; leave at once at the second."""

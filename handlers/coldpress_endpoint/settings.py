@@ -19,6 +19,7 @@
 ``COLDPRESS_DRAIN_S``     how long the server goes on answering after SIGTERM at most (10)
 ``COLDPRESS_HOST``        the address to listen at (0.0.0.0)
 ``COLDPRESS_PORT``        the port (8080); ``PORT`` and ``AIP_HTTP_PORT``, which clouds set, go before it
+``COLDPRESS_GRPC_PORT``   the port for gRPC; none where it is not set
 ========================= ===========================================================================================
 """
 
@@ -61,6 +62,7 @@ class Settings:
     drain_s: float = 10.0
     host: str = "0.0.0.0"  # noqa: S104 - a container's server is there for what stands in front of it
     port: int = 8080
+    grpc_port: int | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -106,6 +108,7 @@ class Settings:
             drain_s=number("COLDPRESS_DRAIN_S", cls.drain_s, 0, whole=False),  # type: ignore[arg-type]
             host=environ.get("COLDPRESS_HOST") or cls.host,
             port=number(port, cls.port, 0),  # type: ignore[arg-type]
+            grpc_port=number("COLDPRESS_GRPC_PORT", None, 0),  # type: ignore[arg-type]
         )
 
 
