@@ -28,7 +28,7 @@ from coldpress_runtime.events import (
     reply_of,
     without_base_path,
 )
-from coldpress_runtime.http import Request, Response
+from coldpress_runtime.http import Request, Response, ends_by
 from coldpress_runtime.json_text import parse
 from coldpress_runtime.refusals import refusal
 from coldpress_runtime.service import Service
@@ -76,6 +76,8 @@ def make_handler(root: str | None = None) -> Callable[[bytes, Any], Any]:
                 response = Response(200, dict(_JSON), b'{"warm":true}')
             else:
                 request = decode(kind, document, model)
+                configured = getattr(getattr(context, "function", None), "timeout", None)
+                request.ends = ends_by(start, configured or service.manifest.function.timeout_s)
                 response = service.answer(request)
         except RequestError as error:
             response = refusal(error)

@@ -24,6 +24,7 @@ import os
 
 from coldpress_runtime.asgi_messages import Bodies, decode, encode_headers
 from coldpress_runtime.errors import BusyError, ColdpressError, RequestError
+from coldpress_runtime.http import ends_by
 from coldpress_runtime.offload import Offload
 from coldpress_runtime.refusals import refusal
 from coldpress_runtime.service import Service
@@ -33,6 +34,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
+
+    from coldpress_runtime.http import Request
 
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -89,12 +92,18 @@ class _Answer:
         self._bodies = Bodies(limit, max(limit, service.manifest.function.memory_mb << 18))
         self._concurrency = concurrency
         self._busy = 0
+        self._limit_s = service.manifest.function.timeout_s
+        self._has_endpoint = service.manifest.fallback is not None
+        if self._has_endpoint:
+            service.background = True
         self._talks = bool(os.environ.get("COLDPRESS_LOG_ANSWERS"))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         start = perf_counter()
         request = decode(scope)
-        if request.method in {"GET", "HEAD"}:  # no such route reads a body or runs the model
+        request.ends = ends_by(start, self._limit_s)
+        if request.method in {"GET", "HEAD"} and not self._waits(request):
+            # no such route reads a body or runs the model
             response = self._service.answer(request)
         elif self._busy >= self._concurrency:
             message = f"This function answers {self._concurrency} requests at a time; try again in a second."
@@ -121,6 +130,11 @@ class _Answer:
         except OSError:  # the caller has gone, in the words of some servers
             pass
         probe = request.path.startswith("/v2/health/")
-        if response.status >= 400 or self._talks or (self._telemetry.cold and not probe):
+        told = response.marks is not None and response.marks.rule is not None
+        if response.status >= 400 or told or self._talks or (self._telemetry.cold and not probe):
             identity = request.headers.get("x-request-id", "")[:128]
             self._telemetry.record(identity, request, response, (perf_counter() - start) * 1e3)
+
+    def _waits(self, request: Request) -> bool:
+        """Whether a request that asks for what is there waits for an endpoint all the same."""
+        return self._has_endpoint and request.path.startswith("/v2/jobs/")

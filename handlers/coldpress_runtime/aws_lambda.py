@@ -21,7 +21,7 @@ from json.encoder import encode_basestring, encode_basestring_ascii
 from coldpress_runtime.aws_events import decode, encode, kind_of, reply_limit
 from coldpress_runtime.errors import RequestError, TooLargeError
 from coldpress_runtime.events import bare
-from coldpress_runtime.http import Request, Response
+from coldpress_runtime.http import Request, Response, ends_by
 from coldpress_runtime.refusals import refusal
 from coldpress_runtime.service import Service
 from coldpress_runtime.telemetry import Telemetry
@@ -45,6 +45,7 @@ def make_handler(root: str | None = None) -> Callable[[Any, Any], Any]:
     model = service.manifest.name
     service.timings = {"import_ms": _import_ms, **service.timings}
     telemetry = Telemetry(model, service.timings)
+    limit_s = service.manifest.function.timeout_s
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         _register_snapshot_hooks(service, telemetry)
 
@@ -57,6 +58,8 @@ def make_handler(root: str | None = None) -> Callable[[Any, Any], Any]:
         else:
             try:
                 request = decode(kind, event, model)
+                left = getattr(context, "get_remaining_time_in_millis", None)
+                request.ends = ends_by(start, left() / 1e3 if left is not None else limit_s)
                 response = service.answer(request)
             except RequestError as error:
                 response = refusal(error)

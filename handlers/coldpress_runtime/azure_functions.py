@@ -23,7 +23,7 @@ _start = perf_counter()
 
 import os
 
-from coldpress_runtime.http import Request
+from coldpress_runtime.http import Request, ends_by
 from coldpress_runtime.service import Service
 from coldpress_runtime.telemetry import Telemetry, log_line
 
@@ -53,6 +53,7 @@ def make_app(root: str | None = None) -> Any:
     def answer(req: Any, context: Any) -> Any:
         start = perf_counter()
         request = decode(req)
+        request.ends = ends_by(start, service.manifest.function.timeout_s)
         response = service.answer(request)
         reply = azure.HttpResponse(response.body, status_code=response.status, headers=_headers(response))
         telemetry.record(context.invocation_id, request, response, (perf_counter() - start) * 1e3)

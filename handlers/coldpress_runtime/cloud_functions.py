@@ -19,7 +19,7 @@ import os
 import sys
 from _thread import allocate_lock  # threading itself would cost
 
-from coldpress_runtime.http import Request
+from coldpress_runtime.http import Request, ends_by
 from coldpress_runtime.manifest import Manifest
 from coldpress_runtime.service import Service
 from coldpress_runtime.telemetry import Telemetry, log_line
@@ -52,6 +52,7 @@ def make_functions(root: str | None = None) -> tuple[Callable[[Any], Any], Calla
         start = perf_counter()
         service, telemetry = bundle.open()
         request = decode(message)
+        request.ends = ends_by(start, service.manifest.function.timeout_s)
         response = service.answer(request)
         reply = flask.Response(response.body, response.status, response.headers)
         if "Content-Type" not in response.headers:

@@ -10,11 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["REASONS", "Request", "Response", "Timings"]
+    from coldpress_runtime.fallback.marks import Marks
+
+__all__ = ["REASONS", "Request", "Response", "Timings", "ends_by"]
 
 #: Reason phrases of the statuses the service answers with (RFC 9110), for adapters whose provider asks for them.
 REASONS = {
     200: "OK",
+    202: "Accepted",
     204: "No Content",
     400: "Bad Request",
     404: "Not Found",
@@ -24,10 +27,20 @@ REASONS = {
     415: "Unsupported Media Type",
     429: "Too Many Requests",
     500: "Internal Server Error",
+    502: "Bad Gateway",
     503: "Service Unavailable",
+    504: "Gateway Timeout",
 }
 
 _UNPARSED = object()
+
+
+def ends_by(start: float, seconds: float) -> float:
+    """When an answer must be there that may take ``seconds`` from ``start``, a value of ``perf_counter()``, on.
+
+    A tenth, or half a second where that is less, is left to whoever carries the answer home.
+    """
+    return start + seconds - min(0.5, seconds / 10)
 
 
 class Request:
@@ -40,9 +53,10 @@ class Request:
         body: the bytes as sent, still compressed if ``content-encoding`` says so; the service inflates them before
             a hook sees them.
         query: what follows the ``?``, as sent.
+        ends: when the answer must be there, as ``perf_counter()`` tells the time; None where the adapter does not know.
     """
 
-    __slots__ = ("_document", "body", "headers", "method", "path", "query")
+    __slots__ = ("_document", "body", "ends", "headers", "method", "path", "query")
 
     def __init__(
         self,
@@ -58,6 +72,7 @@ class Request:
         self.headers = headers if headers is not None else {}
         self.body = body
         self.query = query
+        self.ends: float | None = None
         self._document = document
 
     def json(self) -> Any:
@@ -93,9 +108,10 @@ class Response:
         body: bytes; JSON unless ``Content-Type`` says otherwise.
         timings: what the service measured on the way.
         error: what went wrong, for logs and for callers without HTTP; None when the status is below 400.
+        marks: who answered and why, where there is an endpoint beside the function; else None.
     """
 
-    __slots__ = ("body", "error", "headers", "status", "timings")
+    __slots__ = ("body", "error", "headers", "marks", "status", "timings")
 
     def __init__(
         self,
@@ -109,6 +125,7 @@ class Response:
         self.body = body
         self.timings = Timings()
         self.error = error
+        self.marks: Marks | None = None
 
     @property
     def is_json(self) -> bool:

@@ -28,8 +28,10 @@ class Offload:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._threads: ThreadPoolExecutor | None = None
-        # What an answer takes. Hooks may wait for something, which is never done on the event loop.
-        self._seconds = float("inf") if service.manifest.hooks else service.timings["warmup_ms"] / 1e3
+        # What an answer takes. Hooks may wait for something, which is never done on the event loop; so does a door.
+        fallback = service.manifest.fallback
+        self._seconds = float("inf") if service.manifest.hooks or fallback else service.timings["warmup_ms"] / 1e3
+        self._waiting = fallback.concurrency if fallback is not None else 0  # threads that only wait
         self._last = self._seconds
 
     async def answer(self, request: Request) -> Response:
@@ -46,7 +48,7 @@ class Offload:
         if self._threads is None:
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - quick models never need it
 
-            self._threads = ThreadPoolExecutor(_cpus(), "answer")
+            self._threads = ThreadPoolExecutor(_cpus() + self._waiting, "answer")
         return await get_running_loop().run_in_executor(self._threads, self._timed, request)
 
     def _timed(self, request: Request) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from coldpress_runtime.errors import BusyError, ColdpressError, LateError, MethodNotAllowedError
+from coldpress_runtime.errors import ColdpressError, DoorError, LateError, MethodNotAllowedError
 from coldpress_runtime.http import Response
 from coldpress_runtime.json_text import dump
 
@@ -17,11 +17,11 @@ def refusal(error: ColdpressError) -> Response:
     headers = {"Content-Type": "application/json"}
     if isinstance(error, MethodNotAllowedError):
         headers["Allow"] = ", ".join(error.allow)
-    if isinstance(error, BusyError):
-        headers["Retry-After"] = str(error.retry_after)
+    if retry_after := getattr(error, "retry_after", None):
+        headers["Retry-After"] = str(retry_after)
     if isinstance(error, LateError):
         headers["Connection"] = "close"  # nobody waits for the rest
-    if error.status >= 500:
+    if error.status >= 500 and not isinstance(error, DoorError):  # an endpoint that is away is no bug: a line will do
         _log(error, "")
     return Response(error.status, headers, dump({"error": str(error)}), error)
 

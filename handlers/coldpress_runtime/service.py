@@ -41,12 +41,43 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request, Timings], Response]
 
-__all__ = ["Service"]
+__all__ = ["Call", "Service"]
 
 _JSON = {"Content-Type": "application/json"}
 #: Content types in which JSON arrives: its own, none, what ``curl -d`` sends, and what browsers send to avoid a
 #: preflight request.
 _JSON_TYPES = ("application/json", "", "application/x-www-form-urlencoded", "text/plain")
+
+
+class Call:
+    """A decoded request on its way to the model.
+
+    Attributes:
+        request: what it was decoded from.
+        path: what it asks for: ``/predict``, or the model's ``infer``.
+        inputs: what the engine takes, by name.
+        outputs: the names of the outputs asked for; None for all of them.
+        encode: makes the response of what the engine returns.
+        timings: of this request.
+    """
+
+    __slots__ = ("encode", "inputs", "outputs", "path", "request", "timings")
+
+    def __init__(
+        self,
+        request: Request,
+        path: str,
+        inputs: dict[str, Any],
+        outputs: list[str] | None,
+        encode: Callable[[dict[str, Any]], Response],
+        timings: Timings,
+    ) -> None:
+        self.request = request
+        self.path = path
+        self.inputs = inputs
+        self.outputs = outputs
+        self.encode = encode
+        self.timings = timings
 
 
 class Service:
@@ -59,7 +90,10 @@ class Service:
         timings: what opening cost, in milliseconds: manifest_ms, library_ms, session_ms, hooks_ms, warmup_ms,
             total_ms, and import_ms when the adapter measured it.
         portable: whether the portable model was opened because the chosen one does not suit this machine.
+        background: whether the process works on once it has answered, which its adapter knows.
     """
+
+    background = False
 
     def __init__(self, root: str, manifest: Manifest, session: Session, hooks: Hooks | None, *, portable: bool) -> None:
         self.manifest = manifest
@@ -71,6 +105,7 @@ class Service:
         self._timed = bool(os.environ.get("COLDPRESS_SERVER_TIMING"))
         self._inputs = {info.name: info for info in session.inputs}
         self._outputs = {info.name: info for info in session.outputs}
+        self._infer_path = f"/v2/models/{manifest.name}/infer"
         self._routes = self._make_routes()
 
     @classmethod
@@ -84,10 +119,14 @@ class Service:
             root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         manifest = Manifest.load(os.path.join(root, "coldpress.json"))
         opened = perf_counter()
-        library = library_path(root, manifest)
-        load(library)
+        kind = cls
+        if manifest.fallback is not None:
+            from coldpress_runtime.fallback import service_class  # noqa: PLC0415 - it ships where there is an endpoint
+
+            kind = service_class(manifest)
+        library = kind.load_engine(root, manifest)
         bound = perf_counter()
-        session, portable = open_session(root, manifest, library)
+        session, portable = kind.open_model(root, manifest, library)
         loaded = perf_counter()
         hooks = None
         if manifest.hooks is not None:
@@ -95,7 +134,7 @@ class Service:
 
             hooks = Hooks.load(os.path.join(root, *manifest.hooks.split("/")), root)
         hooked = perf_counter()
-        service = cls(root, manifest, session, hooks, portable=portable)
+        service = kind(root, manifest, session, hooks, portable=portable)
         service.warm_up()
         warm = perf_counter()
         service.timings = {
@@ -107,6 +146,18 @@ class Service:
             "total_ms": (warm - start) * 1e3,
         }
         return service
+
+    @staticmethod
+    def load_engine(root: str, manifest: Manifest) -> str:
+        """Load the engine's library; returns its path."""
+        library = library_path(root, manifest)
+        load(library)
+        return library
+
+    @staticmethod
+    def open_model(root: str, manifest: Manifest, library: str) -> tuple[Session, bool]:
+        """Open the model, or its portable stand-in; the flag says which."""
+        return open_session(root, manifest, library)
 
     def warm_up(self) -> None:
         """Run the model on the manifest's warm-up inputs."""
@@ -203,15 +254,14 @@ class Service:
 
             text, tail = split(request.body, header)
             asked = decode_infer(parse(text), tail, self._inputs, self._outputs)
-        decoded = perf_counter()
-        timings.decode_ms = (decoded - start) * 1e3
-        values = self.session.run(asked.inputs, asked.outputs)
-        ran = perf_counter()
-        timings.run_ms = (ran - decoded) * 1e3
-        limit = self.manifest.limits.response_bytes
-        body, headers = encode_infer(asked, values, self.manifest.name, self.manifest.version, limit)
-        timings.encode_ms = (perf_counter() - ran) * 1e3
-        return self._sized(Response(200, headers, body))
+        timings.decode_ms = (perf_counter() - start) * 1e3
+
+        def encode(values: dict[str, Any]) -> Response:
+            manifest = self.manifest
+            body, headers = encode_infer(asked, values, manifest.name, manifest.version, manifest.limits.response_bytes)
+            return Response(200, headers, body)
+
+        return self._sized(self._run(Call(request, self._infer_path, asked.inputs, asked.outputs, encode, timings)))
 
     def _predict(self, request: Request, timings: Timings) -> Response:
         start = perf_counter()
@@ -223,17 +273,28 @@ class Service:
         else:
             _check_media_type(request)
             inputs, count = decode_predict(request.json(), self._inputs)
-        decoded = perf_counter()
-        timings.decode_ms = (decoded - start) * 1e3
-        values = self.session.run(inputs, None)
-        ran = perf_counter()
-        timings.run_ms = (ran - decoded) * 1e3
+        timings.decode_ms = (perf_counter() - start) * 1e3
+
+        def encode(values: dict[str, Any]) -> Response:
+            return self._encode_predict(values, count)
+
+        return self._sized(self._run(Call(request, "/predict", inputs, None, encode, timings)))
+
+    def _encode_predict(self, values: dict[str, Any], count: int | None) -> Response:
+        hooks = self.hooks
         if hooks is not None and hooks.postprocess is not None:
-            response = hooks.response(values)
-        else:
-            response = Response(200, dict(_JSON), encode_predict(values, count, self.manifest.limits.response_bytes))
-        timings.encode_ms = (perf_counter() - ran) * 1e3
-        return self._sized(response)
+            return hooks.response(values)
+        return Response(200, dict(_JSON), encode_predict(values, count, self.manifest.limits.response_bytes))
+
+    def _run(self, call: Call) -> Response:
+        """Run the model, and encode what it returned; with an endpoint beside the function there is more to it."""
+        start = perf_counter()
+        values = self.session.run(call.inputs, call.outputs)
+        ran = perf_counter()
+        call.timings.run_ms = (ran - start) * 1e3
+        response = call.encode(values)
+        call.timings.encode_ms = (perf_counter() - ran) * 1e3
+        return response
 
     def _sized(self, response: Response) -> Response:
         limit = self.manifest.limits.response_bytes

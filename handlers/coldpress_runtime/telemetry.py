@@ -49,7 +49,7 @@ class Telemetry:
         function_name: the metrics' second dimension; by default what Lambda says, and none elsewhere.
     """
 
-    __slots__ = ("_emf", "_init", "_origin", "_write", "cold")
+    __slots__ = ("_emf", "_init", "_model", "_origin", "_write", "cold")
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Telemetry:
             f'"Metrics":[{metrics}]}}]}},{of_function}'
         )
         self._init = init
+        self._model = model
         self._write = write if write is not None else _stdout
         self.cold = True
 
@@ -79,7 +80,7 @@ class Telemetry:
         self.cold = True
 
     def record(self, request_id: str, request: Request, response: Response, total_ms: float) -> None:
-        """Write one invocation's two lines."""
+        """Write one invocation's two lines, and a third where an endpoint was asked."""
         timings = response.timings
         now = time.time()
         seconds = int(now)
@@ -97,6 +98,10 @@ class Telemetry:
         if response.error is not None:
             error = response.error
             extra += f',"error":{{"type":"{type(error).__name__}","message":{quote(str(error))}}}'
+        counts = ""
+        if response.marks is not None:
+            extra += response.marks.log()
+            counts = response.marks.metrics(NAMESPACE, self._model)
         self._write(
             f'{{"level":"{level}","timestamp":"{stamp}.{milliseconds % 1000:03d}Z","request_id":{identity},'
             f'"message":"answered",{self._origin},"method":{quote(request.method)},'
@@ -106,7 +111,7 @@ class Telemetry:
             f"{extra}}}\n"
             f'{{"_aws":{{"Timestamp":{milliseconds}{self._emf},"ColdStart":{1 if cold else 0},'
             f'"DecodeMs":{decode_ms:.3f},"RunMs":{run_ms:.3f},"EncodeMs":{encode_ms:.3f},"TotalMs":{total_ms:.3f},'
-            f'"Errors":{1 if status >= 500 else 0},"request_id":{identity}}}\n'
+            f'"Errors":{1 if status >= 500 else 0},"request_id":{identity}}}\n{counts}'
         )
 
 

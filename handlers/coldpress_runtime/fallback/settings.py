@@ -125,7 +125,8 @@ def _url(value: Any, where: str) -> str:
     host = rest.partition("/")[0]
     plain = found.isascii() and found.isprintable() and not set(found) & set(' "<>\\^`{|}?#')
     if found and not (mark and scheme in {"http", "https"} and host and "@" not in host and plain):
-        raise error(where, "nothing, or a URL that begins with https:// or http://, without user, query and #", value)
+        shown = f"{scheme}://..." if set("@?") & set(found) else found  # what follows may be a secret
+        raise error(where, "nothing, or a URL that begins with https:// or http://, without user, query and #", shown)
     return found
 
 
@@ -229,6 +230,8 @@ class Fallback(Record):
         names = [read_rule(item, "fallback.when").name for item in self.when]
         if not names or len(set(names)) != len(names):
             raise error("fallback.when", "at least one rule, and each kind of rule once", list(self.when))
+        if "shadow" in names and self.waking == "queue" and self.endpoint.kind == "sagemaker-async":
+            raise error("fallback.when", "no shadow of an endpoint that answers later", list(self.when))
         if self.connect_s > self.deadline_s:
             raise error("fallback.connect_s", f"at most deadline_s, which is {self.deadline_s:g}", self.connect_s)
         for side in ("inputs", "outputs"):
