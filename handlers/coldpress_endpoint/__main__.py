@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 
 import uvicorn
@@ -42,10 +43,13 @@ def main() -> int:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
     )
     server = Server(config, serving)
+    gc.collect()
+    gc.freeze()  # what lives as long as the server need not be walked through while callers wait
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve())
     models.close()

@@ -67,7 +67,6 @@ class App:
         self._bodies = Bodies(settings.max_body, settings.bodies)
         self._deadline_s = settings.deadline_s
         self._answers = serving.models.metrics.answers
-        self._counts: dict[int, Callable[[], None]] = {}
         self._heads: dict[str, bytes] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -102,7 +101,7 @@ class App:
             answer = _refuse(error)
         finally:
             self._bodies.free(body)
-        self._count(answer.status)
+        self._answers[answer.status] = self._answers.get(answer.status, 0) + 1
         with suppress(OSError):  # the caller has gone, in the words of some servers
             await send({"type": "http.response.start", "status": answer.status, "headers": self._headers(answer)})
             await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
@@ -138,12 +137,6 @@ class App:
             if len(self._heads) < 256:
                 self._heads[text] = known
         return known
-
-    def _count(self, status: int) -> None:
-        count = self._counts.get(status)
-        if count is None:
-            count = self._counts[status] = self._answers.labels(str(status)).inc
-        count()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         watching: asyncio.Task[None] | None = None

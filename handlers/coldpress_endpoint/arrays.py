@@ -18,7 +18,7 @@ from coldpress_runtime import json_text
 from coldpress_runtime.errors import RequestError
 from coldpress_runtime.tensor import Tensor
 
-__all__ = ["dump", "fits_json", "off_loop", "parse", "to_arrays", "to_tensors"]
+__all__ = ["dump", "fits_json", "nbytes", "off_loop", "parse", "to_arrays", "to_tensors"]
 
 _Result = TypeVar("_Result")
 _LARGE = 1 << 16  # bytes whose reading or writing would hold up everybody else's answers
@@ -89,6 +89,11 @@ def _to_tensor(value: Any, dtype: Any) -> Any:
     if isinstance(value, list):
         return [_to_tensor(item, None) for item in value]
     return value
+
+
+def nbytes(outputs: Mapping[str, Any]) -> int:
+    """Bytes of the arrays among these."""
+    return sum([value.nbytes for value in outputs.values() if type(value) is np.ndarray])
 
 
 def fits_json(outputs: Mapping[str, Any], limit: int) -> bool:

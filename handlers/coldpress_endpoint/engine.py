@@ -68,7 +68,9 @@ class Engine:
         try:
             if self._narrow:
                 return self._run_narrow(inputs, names)
-            return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+            return dict(
+                zip(names, self._session.run(names, inputs if type(inputs) is dict else dict(inputs)), strict=True)
+            )
         except _REFUSALS as error:
             raise RunError(self._complaint(str(error), inputs, names)) from None
 

@@ -99,9 +99,9 @@ class Repository:
             for name in self.names():
                 if name not in found and (at_once or name not in self._seen):  # gone in two looks
                     self._serve(name, {})
-            for name in self.failed.keys() - found.keys():
-                self.metrics.tell_broken(name, ())
             self.failed = {name: said for name, said in self.failed.items() if name in found and said}
+            self.metrics.broken = {name: list(said) for name, said in self.failed.items()}
+            self.metrics.serving = {name: list(models) for name, models in self._served.items()}
             self._seen = found
 
     async def watch(self) -> None:
@@ -152,11 +152,11 @@ class Repository:
                     failed[version] = str(error)
                     sys.stderr.write(f"coldpress: version {version} of model {name} does not open: {error}\n")
                 if served:
-                    self.metrics.reloads.labels(name, outcome).inc()
+                    reloads = self.metrics.reloads
+                    reloads[name, outcome] = reloads.get((name, outcome), 0) + 1
             if old is not None:
                 kept[version] = old
         self.failed = {**self.failed, name: failed}
-        self.metrics.tell_broken(name, failed)
         if kept:  # else what was there stays until something takes its place
             self._serve(name, kept)
 
@@ -169,9 +169,6 @@ class Repository:
         for version in before.keys() - versions.keys():
             before[version].ready = False
             self._opened.pop((name, version), None)
-            self.metrics.ready.remove(name, version)
-        for version in versions:
-            self.metrics.ready.labels(name, version).set(1)
 
     def _listed(self) -> str:
         return ", ".join(map(repr, self._served)) or "none"

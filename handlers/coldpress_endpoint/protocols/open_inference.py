@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from coldpress_endpoint.arrays import dump, fits_json, off_loop, parse, to_arrays, to_tensors
+from coldpress_endpoint.arrays import dump, fits_json, nbytes, off_loop, parse, to_arrays, to_tensors
 from coldpress_endpoint.model import Model
+from coldpress_endpoint.quick import read_infer
 from coldpress_endpoint.routes import Answer, Call, Route
 from coldpress_endpoint.serving import Prediction, Serving
 from coldpress_endpoint.signature import Signature
@@ -99,11 +100,14 @@ async def _infer(serving: Serving, call: Call) -> Answer:
     header = call.headers.get(HEADER.lower())
     asked, inputs = await off_loop(len(call.body), _read, call.body, header, model)
     prediction = await serving.predict(model.name, version, inputs, asked.outputs)
-    size = sum(value.nbytes for value in prediction.outputs.values() if isinstance(value, np.ndarray))
-    return await off_loop(size, _write, asked, prediction, model, serving.models.settings.max_answer)
+    limit = serving.models.settings.max_answer
+    return await off_loop(nbytes(prediction.outputs), _write, asked, prediction, model, limit)
 
 
 def _read(body: bytes, header: str | None, model: Model) -> tuple[InferRequest, dict[str, Any]]:
+    usual = None if header else read_infer(body, model.input_infos)
+    if usual is not None:
+        return InferRequest(usual[1], usual[0], None, set()), usual[0]
     text, tail = split(body, header)
     asked = decode_infer(parse(text), tail, model.input_infos, model.output_infos)
     return asked, to_arrays(asked.inputs)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from coldpress_endpoint.arrays import dump, fits_json, off_loop, parse, to_arrays, to_tensors
+from coldpress_endpoint.arrays import dump, fits_json, nbytes, off_loop, parse, to_arrays, to_tensors
 from coldpress_endpoint.model import Model
+from coldpress_endpoint.quick import read_predict
 from coldpress_endpoint.routes import Answer, Call, Route
 from coldpress_endpoint.serving import Serving
 from coldpress_runtime.errors import MediaTypeError, TooLargeError
@@ -38,8 +37,8 @@ async def predict(serving: Serving, call: Call, name: str = "", version: str | N
     model = serving.models.get(name or serving.models.default, version)
     inputs, count = await off_loop(len(call.body), _read, call.body, model)
     outputs = (await serving.predict(model.name, version, inputs)).outputs
-    size = sum(value.nbytes for value in outputs.values() if isinstance(value, np.ndarray))
-    return Answer(200, _JSON, await off_loop(size, _write, outputs, count, model, serving.models.settings.max_answer))
+    limit = serving.models.settings.max_answer
+    return Answer(200, _JSON, await off_loop(nbytes(outputs), _write, outputs, count, model, limit))
 
 
 def check_media_type(sent: str) -> None:
@@ -52,6 +51,9 @@ def check_media_type(sent: str) -> None:
 
 
 def _read(body: bytes, model: Model) -> tuple[dict[str, Any], int | None]:
+    usual = read_predict(body, model.input_infos)
+    if usual is not None:
+        return usual
     values, count = decode_predict(parse(body), model.input_infos)
     return to_arrays(values), count
 
