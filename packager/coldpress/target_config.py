@@ -20,6 +20,7 @@ class AwsConfig:
     log_retention_days: int = field(default=30, metadata={"at_least": 1})
     reserved_concurrency: int | None = field(default=None, metadata={"at_least": 0})
     upload_events: Literal["s3", "eventbridge"] = "s3"  # what tells of uploads, where [batch] scores them
+    weights: str = ""  # s3://BUCKET/FOLDER/ that the model is read from; default: it is in the package
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class GcpConfig:
     max_instances: int = field(default=10, metadata={"at_least": 1, "at_most": 1000})
     service_account: str = ""  # default: one of its own, which may do nothing
     uploads_bucket: str = ""
+    weights: str = ""  # gs://BUCKET/FOLDER/ that the model is read from; default: it is in the package
     canary_percent: int = field(default=10, metadata={"at_least": 1, "at_most": 100})
 
 
@@ -54,6 +56,7 @@ class AzureConfig:
     always_ready: int = field(default=0, metadata={"at_least": 0})
     http_concurrency: int | None = field(default=None, metadata={"at_least": 1, "at_most": 1000})
     uploads_container: str = ""
+    weights: str = ""  # az://ACCOUNT/CONTAINER/FOLDER/ that the model is read from; default: it is in the package
     log_retention_days: int = field(default=30, metadata={"at_least": 30, "at_most": 730})
 
 

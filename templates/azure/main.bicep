@@ -120,6 +120,7 @@ resource ownStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 @{uploads}
+@{weights}
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   // checkov:skip=CKV_AZURE_225: Zones ask for always ready instances, which cost money; set zoneRedundant to have them.
@@ -175,6 +176,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'AzureWebJobsDisableHomepage', value: 'true' }
         { name: 'COLDPRESS_AUTH_LEVEL', value: '@{auth_level}' }
 @{upload_settings}
+@{weights_settings}
 @{environment}
       ]
     }

@@ -14,6 +14,8 @@ ACCOUNT=@{service_account}
 gcloud services enable --project="$PROJECT" --quiet \
   artifactregistry.googleapis.com cloudbuild.googleapis.com iam.googleapis.com run.googleapis.com
 @{account}
+@{fallback}
+@{weights}
 
 # A service that answers already goes on answering with the revision before.
 traffic=
@@ -31,7 +33,7 @@ gcloud run deploy "$SERVICE" --project="$PROJECT" --region="$REGION" --quiet \
   --service-account="$ACCOUNT" @{invoker_check} --no-allow-unauthenticated \
   --memory=@{memory_mb}Mi --cpu=@{cpu} --cpu-boost@{generation_flag} \
   --concurrency=@{concurrency} --min-instances=@{min_instances} --max-instances=@{max_instances} --timeout=@{timeout_s}s \
-  --env-vars-file=environment.yaml --labels=coldpress-model=@{model_label},coldpress-version=@{version_label} $traffic
+  --env-vars-file=@{environment_file}@{secret_flag} --labels=coldpress-model=@{model_label},coldpress-version=@{version_label} $traffic
 @{invokers}
 @{uploads}
 

@@ -21,6 +21,7 @@ locals {
   environment = {
     THREADS = tostring(var.concurrency)
 @{environment_of_terraform}
+@{fallback_environment_of_terraform}
   }
   labels = {
     coldpress-model   = "@{model_label}"
@@ -36,6 +37,7 @@ resource "google_service_account" "function" {
   display_name = "Runs ${local.service}"
 }
 
+@{fallback}
 resource "google_cloud_run_v2_service" "function" {
   name                 = local.service
   location             = var.region
@@ -74,6 +76,7 @@ resource "google_cloud_run_v2_service" "function" {
           value = env.value
         }
       }
+@{fallback_token}
     }
   }
 
@@ -242,6 +245,7 @@ resource "google_eventarc_trigger" "uploads" {
   ]
 }
 @{batch}
+@{weights}
 
 # Pub/Sub takes an answer that comes after 10 s for none, and sends the event again and again. Terraform cannot change
 # that, so once, after the first apply:

@@ -17,6 +17,7 @@ from coldpress.errors import TemplateError
 from coldpress.render.bicep import bicep_text
 from coldpress.render.template import Template, slug
 from coldpress.render.values import Uploads, between, one_of
+from coldpress.render.weights import weights_place
 
 __all__ = ["AUTHS", "LOCATIONS", "MEMORY_MB", "AzureValues", "azure_values", "render_azure"]
 
@@ -75,6 +76,8 @@ class AzureValues(Uploads):
         uploads_container: the blob container whose uploads are scored; empty: none is watched.
         log_retention_days: 30 to 730.
         environment: settings for the function.
+        weights: where the model lies that is not in the package, a folder or a blob of a container, or a path; empty:
+            it is in the package.
         batch: how uploads are scored row by row, which may take ``batch.timeout_s``; ``None``: each is one request.
 
     Raises:
@@ -96,6 +99,7 @@ class AzureValues(Uploads):
     log_retention_days: int = 30
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     batch: BatchConfig | None = None
+    weights: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
@@ -125,6 +129,7 @@ class AzureValues(Uploads):
                 f"uploads_container is {self.uploads_container!r}; expected 3 to 63 lower-case letters, digits and "
                 "single hyphens"
             )
+        weights_place("azure", self.weights)
         self.check_batch("targets.azure.uploads_container", self.uploads_container)
         if self.batch is not None:
             between("batch.timeout_s", self.batch.timeout_s, 60, _DAY_S - 1)
@@ -160,6 +165,7 @@ def azure_values(config: Config, name: str) -> AzureValues:
         log_retention_days=azure.log_retention_days,
         environment=function.environment,
         batch=config.batch,
+        weights=azure.weights,
     )
 
 
@@ -175,6 +181,8 @@ def render_azure(values: AzureValues) -> dict[str, str]:
         return template.fill(name, **pieces).rstrip("\n") if wanted else ""
 
     uploads, rows = bool(values.uploads_container), values.batch is not None
+    place = weights_place("azure", values.weights)
+    stored, kind = place is not None and not place.mounted, "mount" if place and place.mounted else "store"
     blobs = uploads and not rows  # then the host's blob trigger is told of them, which takes a key of the host's
     rights = piece(f"optional/{'batch' if rows else 'upload_rights'}.bicep", wanted=uploads)
     files = {
@@ -184,16 +192,25 @@ def render_azure(values: AzureValues) -> dict[str, str]:
             uploads=piece("optional/uploads.bicep", wanted=uploads, upload_rights=rights),
             upload_settings=piece(f"optional/{'batch' if rows else 'upload'}_settings.bicep", wanted=uploads),
             upload_outputs=piece("optional/upload_outputs.bicep", wanted=uploads),
+            weights=piece("weights/weights.bicep", wanted=stored),
+            weights_settings=piece("weights/settings.bicep", wanted=stored),
         ),
         "main.parameters.json": template.fill("main.parameters.json"),
         "azure.yaml": template.fill("azure.yaml", azd_hooks=piece("optional/azd_hooks.yaml", wanted=blobs)),
-        "deploy.sh": template.fill("deploy.sh", events=piece("optional/events.sh", wanted=blobs)),
+        "deploy.sh": template.fill(
+            "deploy.sh",
+            events=piece("optional/events.sh", wanted=blobs),
+            weights="./weights.sh" if stored else "",
+        ),
         "README.md": template.fill(
             "README.md",
             call=piece(f"call/{values.auth}.sh"),
             uploads_note=piece(f"optional/{'batch' if rows else 'uploads'}.md", wanted=uploads),
+            weights_note=piece(f"weights/{kind}.md", wanted=place is not None),
         ),
     }
+    if stored:
+        files["weights.sh"] = template.fill("weights/weights.sh")
     if blobs:
         files |= {name: template.fill(name) for name in ("events.bicep", "events.sh")}
     template.close()
@@ -232,6 +249,8 @@ def _holes(values: AzureValues) -> dict[str, str]:
         "upload_roles": "\n".join(f"  {role}: '{_UPLOAD_ROLES[role]}'" for role in _upload_roles(values)),
         "version_tag": bicep_text(values.version[:_TAG_CHARACTERS]),
     }
+    if place := weights_place("azure", values.weights):
+        holes |= place.holes()
     if values.auth == "entra":
         holes["entra_client_id"] = values.entra_client_id
         # There callers have a key of the host and no token: the Azure CLI, which looks at a deployment, and Event Grid.

@@ -20,6 +20,7 @@ from coldpress.errors import TemplateError
 from coldpress.render.gcp_uploads import same_service, service_for_rows
 from coldpress.render.template import Template, quote, slug
 from coldpress.render.values import Uploads, between, one_of
+from coldpress.render.weights import weights_place
 
 __all__ = ["AUTHS", "REGIONS", "GcpValues", "gcp_values", "least_cpu", "render_gcp"]
 
@@ -75,6 +76,8 @@ class GcpValues(Uploads):
         uploads_bucket: the bucket whose uploads are scored; empty: none is watched.
         canary_percent: the share of callers that a new revision gets first, 1 to 100; 100: all of them.
         environment: variables for the function.
+        weights: where the model lies that is not in the package, a folder or a file of a bucket, or a path; empty: it
+            is in the package.
         batch: how uploads are scored row by row, with memory, a time limit and instances of their own; ``None``: each
             is one request.
 
@@ -100,6 +103,7 @@ class GcpValues(Uploads):
     canary_percent: int = 10
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     batch: BatchConfig | None = None
+    weights: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
@@ -112,6 +116,7 @@ class GcpValues(Uploads):
         between("min_instances", self.min_instances, 0, self.max_instances)
         between("canary_percent", self.canary_percent, 1, 100)
         self._check_cpu()
+        weights_place("gcp", self.weights)
         if self.region not in REGIONS:
             near = difflib.get_close_matches(self.region.lower(), REGIONS, 1)
             hint = f"did you mean {near[0]}?" if near else "`gcloud run regions list` lists them"
@@ -173,6 +178,7 @@ def gcp_values(config: Config, name: str) -> GcpValues:
         canary_percent=gcp.canary_percent,
         environment=function.environment,
         batch=config.batch,
+        weights=gcp.weights,
     )
 
 
@@ -193,6 +199,8 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
         return template.fill(name, **pieces).rstrip("\n") if wanted else ""
 
     uploads, rows = bool(values.uploads_bucket), values.batch is not None
+    place = weights_place("gcp", values.weights)
+    stored, kind = place is not None and not place.mounted, "mount" if place and place.mounted else "store"
     rows_in_shell = piece("optional/batch.sh", wanted=rows)
     files = {
         "deploy.sh": template.fill(
@@ -200,18 +208,26 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
             account=piece("optional/account.sh", wanted=not values.service_account),
             project=values.project or "$(gcloud config get-value project)",
             uploads=piece("optional/uploads.sh", wanted=uploads, batch=rows_in_shell),
+            weights=piece("weights/deploy.sh", wanted=stored),
         ),
         "canary.sh": template.fill("canary.sh", project=values.project or "$(gcloud config get-value project)"),
         "environment.yaml": template.fill("environment.yaml"),
         "service.yaml": template.fill("service.yaml"),
-        "main.tf": template.fill("main.tf", batch=piece("optional/batch.tf", wanted=rows)),
+        "main.tf": template.fill(
+            "main.tf",
+            batch=piece("optional/batch.tf", wanted=rows),
+            weights=piece("weights/weights.tf", wanted=stored),
+        ),
         "variables.tf": template.fill("variables.tf", project=_default(values.project)),
         "README.md": template.fill(
             "README.md",
             call=piece(f"call/{values.auth}.sh"),
             uploads_note=piece(f"optional/{'batch' if rows else 'uploads'}.md", wanted=uploads),
+            weights_note=piece(f"weights/{kind}.md", wanted=place is not None),
         ),
     }
+    if stored:
+        files["weights.sh"] = template.fill("weights/weights.sh")
     template.close()
     return files
 
@@ -267,6 +283,8 @@ def _holes(values: GcpValues) -> dict[str, str]:
         holes |= same_service(holes, gen1=gen1, in_shell=bool(values.uploads_bucket))
     else:
         holes |= service_for_rows(values.batch, max(values.cpu or 1, least_cpu(values.batch.memory_mb)))
+    if place := weights_place("gcp", values.weights):
+        holes |= place.holes()
     if values.uploads_bucket:
         holes |= {
             "uploads_bucket": values.uploads_bucket,
