@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]
 
-__all__ = ["Bodies", "decode", "encode_headers"]
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+__all__ = ["Bodies", "decode", "encode_headers", "resume"]
 
 
 def decode(scope: Message) -> Request:
@@ -119,11 +123,11 @@ class _Patience:
         if self._ends is None:
             self._ends = get_running_loop().time() + self._seconds
         async with timeout_at(self._ends):
-            return await _resume(steps, reached)
+            return await resume(steps, reached)
 
 
 @coroutine
-def _resume(steps: Generator[Any, Any, Message], reached: Any) -> Generator[Any, Any, Message]:
+def resume(steps: Generator[Any, Any, T], reached: Any) -> Generator[Any, Any, T]:
     """Go on with what has been started, from what it waits for: what ``yield from`` does, but for its first step."""
     try:
         while True:
