@@ -432,7 +432,7 @@ def test_every_answer_is_logged_where_that_is_asked_for(bundle, capfd, monkeypat
 class _Service:
     """Says on which thread it answers, and computes for as long as a request's query says, in milliseconds."""
 
-    manifest = SimpleNamespace(hooks=None)
+    manifest = SimpleNamespace(hooks=None, fallback=None)
     timings = {"warmup_ms": 0.1}  # noqa: RUF012 - nobody changes it
 
     def answer(self, request):
