@@ -36,8 +36,8 @@ resource "google_service_account" "function" {
   account_id   = "@{own_account}"
   display_name = "Runs ${local.service}"
 }
-
 @{fallback}
+
 resource "google_cloud_run_v2_service" "function" {
   name                 = local.service
   location             = var.region

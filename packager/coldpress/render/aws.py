@@ -15,7 +15,7 @@ from coldpress._resources import template_root
 from coldpress.config import BatchConfig, Config
 from coldpress.errors import TemplateError
 from coldpress.render.aws_batch import UPLOAD_EVENTS, batch_holes, batch_pieces, check_batch, variable_lines
-from coldpress.render.fallback import ENDPOINT_FILE, Asked, asked
+from coldpress.render.fallback import Asked, asked, readme_pieces
 from coldpress.render.template import Template, quote, slug
 from coldpress.render.values import between, one_of
 
@@ -217,8 +217,7 @@ def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") ->
             call=call("$URL", "$AWS_REGION"),
             batch_file=batch["file"],
             batch_readme=batch["readme"],
-            fallback_file=ENDPOINT_FILE if values.asked and values.asked.rendered else "",
-            fallback_readme=piece("fallback/README.md", fallback_where=values.asked.where) if values.asked else "",
+            **readme_pieces(values.asked),
         ),
     }
     template.close()

@@ -9,10 +9,9 @@ if TYPE_CHECKING:
     from coldpress.config import Config
     from coldpress.fallback_config import FallbackConfig
 
-__all__ = ["ENDPOINT_FILE", "Asked", "asked"]
+__all__ = ["Asked", "asked", "readme_pieces"]
 
-ENDPOINT_FILE = "| `endpoint/` | the endpoint that some requests go out to: deploy it first |"
-"""A row of the README's table of files."""
+_FILE = "| `endpoint/` | the endpoint that some requests go out to: deploy it first |"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +43,33 @@ class Asked:
         return self.auth == "bearer"
 
     @property
-    def where(self) -> str:
-        """A sentence for the README."""
-        if self.rendered:
-            return "Deploy the folder `endpoint/` first: its README says how, and what it costs."
-        secret = {
-            "bearer": "its token comes from the variable `COLDPRESS_FALLBACK_TOKEN`.",
-            "none": "it is asked without a name or a secret.",
-        }.get(self.auth, "who may ask it is to be said there: name the identity that the function runs as.")
-        return f"It is there already, at `{self.url}`; {secret}"
+    def readme(self) -> str:
+        """What the README says of it."""
+        where = "Deploy the folder `endpoint/` first: its README says how, and what it costs."
+        if not self.rendered:
+            secret = {
+                "bearer": "its token comes from the variable `COLDPRESS_FALLBACK_TOKEN`.",
+                "none": "it is asked without a name or a secret.",
+            }.get(self.auth, "who may ask it is to be said there: name the identity that the function runs as.")
+            where = f"It is there already, at `{self.url}`; {secret}"
+        return "\n".join(
+            (
+                "",
+                "## What goes out",
+                "",
+                "Some requests are answered by an endpoint; the rules for it are in `coldpress.json`, under `fallback`.",
+                where,
+                "Answers say who gave them: `Coldpress-Answered-By: function` or `endpoint`.",
+            )
+        )
+
+
+def readme_pieces(endpoint: Asked | None) -> dict[str, str]:
+    """Return what every README says of the endpoint: a section, and a row of the table of files."""
+    return {
+        "fallback_readme": endpoint.readme if endpoint else "",
+        "fallback_file": _FILE if endpoint and endpoint.rendered else "",
+    }
 
 
 def asked(config: "Config", name: str, target: str) -> Asked | None:

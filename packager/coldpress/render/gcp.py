@@ -17,6 +17,8 @@ from urllib.parse import quote as quote_url
 from coldpress._resources import template_root
 from coldpress.config import BatchConfig, Config
 from coldpress.errors import TemplateError
+from coldpress.render.fallback import Asked, asked, readme_pieces
+from coldpress.render.gcp_fallback import fallback_pieces
 from coldpress.render.gcp_uploads import same_service, service_for_rows
 from coldpress.render.template import Template, quote, slug
 from coldpress.render.values import Uploads, between, one_of
@@ -80,6 +82,7 @@ class GcpValues(Uploads):
             is in the package.
         batch: how uploads are scored row by row, with memory, a time limit and instances of their own; ``None``: each
             is one request.
+        asked: the endpoint that some requests go out to; ``None``: none does.
 
     Raises:
         TemplateError: a value that Google Cloud would refuse.
@@ -103,6 +106,7 @@ class GcpValues(Uploads):
     canary_percent: int = 10
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     batch: BatchConfig | None = None
+    asked: Asked | None = None
     weights: str = ""
 
     def __post_init__(self) -> None:
@@ -178,6 +182,7 @@ def gcp_values(config: Config, name: str) -> GcpValues:
         canary_percent=gcp.canary_percent,
         environment=function.environment,
         batch=config.batch,
+        asked=asked(config, name, "gcp"),
         weights=gcp.weights,
     )
 
@@ -201,21 +206,24 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
     uploads, rows = bool(values.uploads_bucket), values.batch is not None
     place = weights_place("gcp", values.weights)
     stored, kind = place is not None and not place.mounted, "mount" if place and place.mounted else "store"
+    shell, terraform, container = fallback_pieces(values.asked, values.project or "PROJECT", piece)
     rows_in_shell = piece("optional/batch.sh", wanted=rows)
     files = {
         "deploy.sh": template.fill(
             "deploy.sh",
             account=piece("optional/account.sh", wanted=not values.service_account),
             project=values.project or "$(gcloud config get-value project)",
+            **shell,
             uploads=piece("optional/uploads.sh", wanted=uploads, batch=rows_in_shell),
             weights=piece("weights/deploy.sh", wanted=stored),
         ),
         "canary.sh": template.fill("canary.sh", project=values.project or "$(gcloud config get-value project)"),
         "environment.yaml": template.fill("environment.yaml"),
-        "service.yaml": template.fill("service.yaml"),
+        "service.yaml": template.fill("service.yaml", **container),
         "main.tf": template.fill(
             "main.tf",
             batch=piece("optional/batch.tf", wanted=rows),
+            **terraform,
             weights=piece("weights/weights.tf", wanted=stored),
         ),
         "variables.tf": template.fill("variables.tf", project=_default(values.project)),
@@ -223,6 +231,7 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
             "README.md",
             call=piece(f"call/{values.auth}.sh"),
             uploads_note=piece(f"optional/{'batch' if rows else 'uploads'}.md", wanted=uploads),
+            **readme_pieces(values.asked),
             weights_note=piece(f"weights/{kind}.md", wanted=place is not None),
         ),
     }
