@@ -9,7 +9,7 @@ az group create --name "$GROUP" --location @{location} --output none
 output() { az deployment group show --resource-group "$GROUP" --name main --query "properties.outputs.$1.value" --output tsv; }
 
 @{weights}
-az deployment group create --resource-group "$GROUP" --name main --template-file main.bicep --output none
+az deployment group create --resource-group "$GROUP" --name main --template-file main.bicep --output none@{token_flag}
 APP_NAME=$(output appName)
 az functionapp deployment source config-zip --resource-group "$GROUP" --name "$APP_NAME" --src function.zip --build-remote false --output none
 @{events}

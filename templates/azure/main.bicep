@@ -10,6 +10,7 @@ param location string = resourceGroup().location
 @description('Makes names unique: two deployments in one resource group take two different ones.')
 @maxLength(64) // as long as the Azure Developer CLI lets it be
 param environmentName string = ''
+@{fallback_parameters}
 
 var token = toLower(uniqueString(resourceGroup().id, environmentName, '@{slug}'))
 var appName = '@{app_prefix}-${token}'
@@ -121,6 +122,7 @@ resource ownStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 }
 @{uploads}
 @{weights}
+@{fallback}
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   // checkov:skip=CKV_AZURE_225: Zones ask for always ready instances, which cost money; set zoneRedundant to have them.
@@ -177,6 +179,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'COLDPRESS_AUTH_LEVEL', value: '@{auth_level}' }
 @{upload_settings}
 @{weights_settings}
+@{fallback_settings}
 @{environment}
       ]
     }

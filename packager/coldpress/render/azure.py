@@ -14,7 +14,9 @@ from urllib.parse import quote as quote_url
 from coldpress._resources import template_root
 from coldpress.config import BatchConfig, Config
 from coldpress.errors import TemplateError
+from coldpress.render.azure_fallback import fallback_pieces
 from coldpress.render.bicep import bicep_text
+from coldpress.render.fallback import Asked, asked, readme_pieces
 from coldpress.render.template import Template, slug
 from coldpress.render.values import Uploads, between, one_of
 from coldpress.render.weights import weights_place
@@ -79,6 +81,7 @@ class AzureValues(Uploads):
         weights: where the model lies that is not in the package, a folder or a blob of a container, or a path; empty:
             it is in the package.
         batch: how uploads are scored row by row, which may take ``batch.timeout_s``; ``None``: each is one request.
+        asked: the endpoint that some requests go out to; ``None``: none does.
 
     Raises:
         TemplateError: a value that Azure would refuse.
@@ -99,6 +102,7 @@ class AzureValues(Uploads):
     log_retention_days: int = 30
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     batch: BatchConfig | None = None
+    asked: Asked | None = None
     weights: str = ""
 
     def __post_init__(self) -> None:
@@ -165,6 +169,7 @@ def azure_values(config: Config, name: str) -> AzureValues:
         log_retention_days=azure.log_retention_days,
         environment=function.environment,
         batch=config.batch,
+        asked=asked(config, name, "azure"),
         weights=azure.weights,
     )
 
@@ -185,9 +190,12 @@ def render_azure(values: AzureValues) -> dict[str, str]:
     stored, kind = place is not None and not place.mounted, "mount" if place and place.mounted else "store"
     blobs = uploads and not rows  # then the host's blob trigger is told of them, which takes a key of the host's
     rights = piece(f"optional/{'batch' if rows else 'upload_rights'}.bicep", wanted=uploads)
+    fallback = fallback_pieces(values.asked, values.name, piece, identity_named=stored)
+    token_flag = fallback.pop("token_flag")
     files = {
         "main.bicep": template.fill(
             "main.bicep",
+            **fallback,
             auth=piece("auth/entra.bicep", wanted=values.auth == "entra"),
             uploads=piece("optional/uploads.bicep", wanted=uploads, upload_rights=rights),
             upload_settings=piece(f"optional/{'batch' if rows else 'upload'}_settings.bicep", wanted=uploads),
@@ -200,11 +208,13 @@ def render_azure(values: AzureValues) -> dict[str, str]:
         "deploy.sh": template.fill(
             "deploy.sh",
             events=piece("optional/events.sh", wanted=blobs),
+            token_flag=token_flag,
             weights="./weights.sh" if stored else "",
         ),
         "README.md": template.fill(
             "README.md",
             call=piece(f"call/{values.auth}.sh"),
+            **readme_pieces(values.asked),
             uploads_note=piece(f"optional/{'batch' if rows else 'uploads'}.md", wanted=uploads),
             weights_note=piece(f"weights/{kind}.md", wanted=place is not None),
         ),

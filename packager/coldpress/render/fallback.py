@@ -14,6 +14,14 @@ __all__ = ["Asked", "asked", "readme_pieces"]
 _FILE = "| `endpoint/` | the endpoint that some requests go out to: deploy it first |"
 
 
+_README = """
+## What goes out
+
+Some requests are answered by an endpoint; the rules for it are in `coldpress.json`, under `fallback`.
+{where}
+Answers say who gave them: `Coldpress-Answered-By: function` or `endpoint`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """The endpoint that a function asks.
@@ -52,16 +60,7 @@ class Asked:
                 "none": "it is asked without a name or a secret.",
             }.get(self.auth, "who may ask it is to be said there: name the identity that the function runs as.")
             where = f"It is there already, at `{self.url}`; {secret}"
-        return "\n".join(
-            (
-                "",
-                "## What goes out",
-                "",
-                "Some requests are answered by an endpoint; the rules for it are in `coldpress.json`, under `fallback`.",
-                where,
-                "Answers say who gave them: `Coldpress-Answered-By: function` or `endpoint`.",
-            )
-        )
+        return _README.format(where=where)
 
 
 def readme_pieces(endpoint: Asked | None) -> dict[str, str]:

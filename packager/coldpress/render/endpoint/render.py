@@ -9,7 +9,7 @@ from coldpress._resources import template_root
 from coldpress.render.bicep import bicep_text
 from coldpress.render.dns import dns_name
 from coldpress.render.endpoint.costs import cost_sentences
-from coldpress.render.endpoint.values import EndpointValues
+from coldpress.render.endpoint.values import EndpointValues, online_name
 from coldpress.render.template import Template, quote, slug
 
 __all__ = ["render_endpoint"]
@@ -152,7 +152,7 @@ def _holes(values: EndpointValues) -> dict[str, str]:
         "pull": "IfNotPresent" if "@" in values.image else "Always",
         "region": values.region,
         "role_words": ",\n  # read requests and write answers below one prefix each" if queued else "",
-        "short": f"cp-{slug(values.name.lower(), 14).lower()}",
+        "short": online_name(values.name),
         "slug": slug(values.name.lower(), 30),
         "tag": tag,
         "timeout_s": str(timeout_s),

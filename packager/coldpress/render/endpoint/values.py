@@ -13,7 +13,7 @@ from coldpress.render.values import between, one_of
 if TYPE_CHECKING:
     from coldpress.config import Config
 
-__all__ = ["MACHINES", "TARGETS_OF", "EndpointValues", "Machine", "endpoint_name", "endpoint_values"]
+__all__ = ["MACHINES", "TARGETS_OF", "EndpointValues", "Machine", "endpoint_name", "endpoint_values", "online_name"]
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,11 @@ def endpoint_name(model: str) -> str:
     if len(name) > limit:
         name = f"{name[: limit - 5].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
     return f"{name}-endpoint"
+
+
+def online_name(model: str) -> str:
+    """Return what an online endpoint of Azure ML is called, before what makes it different from everybody else's."""
+    return f"cp-{slug(model.lower(), 14)}"
 
 
 def endpoint_values(config: "Config", name: str, target: str) -> EndpointValues | None:

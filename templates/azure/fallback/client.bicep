@@ -1,0 +1,1 @@
+        { name: 'AZURE_CLIENT_ID', value: identity.properties.clientId }

@@ -1,0 +1,1 @@
+        { name: 'COLDPRESS_FALLBACK_TOKEN', value: fallbackToken }
