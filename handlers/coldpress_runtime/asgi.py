@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from coldpress_runtime.http import Request
-
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
@@ -93,17 +91,15 @@ class _Answer:
         self._concurrency = concurrency
         self._busy = 0
         self._limit_s = service.manifest.function.timeout_s
-        self._has_endpoint = service.manifest.fallback is not None
-        if self._has_endpoint:
-            service.background = True
+        service.background = True
         self._talks = bool(os.environ.get("COLDPRESS_LOG_ANSWERS"))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         start = perf_counter()
         request = decode(scope)
         request.ends = ends_by(start, self._limit_s)
-        if request.method in {"GET", "HEAD"} and not self._waits(request):
-            # no such route reads a body or runs the model
+        if request.method in {"GET", "HEAD"} and not request.path.startswith("/v2/jobs/"):
+            # No such route reads a body, runs the model, or waits for an endpoint.
             response = self._service.answer(request)
         elif self._busy >= self._concurrency:
             message = f"This function answers {self._concurrency} requests at a time; try again in a second."
@@ -134,7 +130,3 @@ class _Answer:
         if response.status >= 400 or told or self._talks or (self._telemetry.cold and not probe):
             identity = request.headers.get("x-request-id", "")[:128]
             self._telemetry.record(identity, request, response, (perf_counter() - start) * 1e3)
-
-    def _waits(self, request: Request) -> bool:
-        """Whether a request that asks for what is there waits for an endpoint all the same."""
-        return self._has_endpoint and request.path.startswith("/v2/jobs/")
