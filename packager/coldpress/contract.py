@@ -8,6 +8,7 @@ from coldpress.config import BatchConfig
 from coldpress.fit.limits import Limit, provider
 from coldpress.forms.choose import Choice
 from coldpress.plan import Plan
+from coldpress.weights import weights_record
 from coldpress_runtime.manifest import Manifest
 
 __all__ = ["batch_record", "limits", "manifest", "snapstart"]
@@ -54,6 +55,6 @@ def manifest(
         "function": {"memory_mb": plan.memory_mb, "timeout_s": plan.timeout_s},
         "batch": batch_record(batch),
         "fallback": None,
-        "weights": None,
+        "weights": weights_record(plan.weights, choice) if plan.weights else None,
     }
     return Manifest.parse(document).to_dict()

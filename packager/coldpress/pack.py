@@ -21,6 +21,7 @@ from coldpress.cache import cache_dir
 from coldpress.config import BatchConfig
 from coldpress.console import progress
 from coldpress.contract import batch_record, limits, manifest, snapstart
+from coldpress.emulate.process import WEIGHTS
 from coldpress.errors import FitError
 from coldpress.fit.sizes import measure_sizes
 from coldpress.fit.verdict import Fit, check_fit
@@ -37,6 +38,7 @@ from coldpress.samples.warmup import warmup_record
 from coldpress.search.account import Shrunk
 from coldpress.search.shrink_file import ShrunkFile, shrink_file
 from coldpress.targets import TARGETS
+from coldpress.weights import place_beside
 from coldpress_runtime.manifest import Manifest
 
 __all__ = ["Packed", "execute"]
@@ -47,7 +49,7 @@ class Packed:
     """What a ``pack`` made; without ``archive`` and ``verification`` when the bundle does not fit.
 
     ``tokenizer`` is the text of the ``tokenizer.json`` that goes with a trimmed vocabulary, ``batch`` the function that
-    scores uploads, where it is one of its own.
+    scores uploads, where it is one of its own, ``weights`` the model's file where it does not travel in the package.
     """
 
     plan: Plan
@@ -61,6 +63,8 @@ class Packed:
     report: Mapping[str, Any]
     tokenizer: str | None = None
     batch: Archive | None = None
+    weights: Path | None = None
+    weights_bytes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``pack --json`` prints."""
@@ -80,6 +84,12 @@ class Packed:
                 "code_sha256": self.archive.code_sha256 if self.archive else None,
             },
             "batch": _artifact(self.batch),
+            "weights": self.weights
+            and {
+                "file": f"{WEIGHTS}/{self.weights.name}",
+                "bytes": self.weights_bytes,
+                "url": self.plan.weights + self.weights.name,
+            },
             "fit": self.fit.to_json(),
             "shrink": dict(self.shrunk.record),
             "quality": dict(self.shrunk.quality),
@@ -107,7 +117,8 @@ def execute(plan: Plan) -> Packed:
         if packed.archive:
             with progress(f"write {plan.out}"):
                 batch = packed.batch.path if packed.batch else None
-                publish(plan, packed.archive.path, packed.to_json(), packed.report, packed.tokenizer, batch)
+                report, weights = packed.to_json(), packed.weights
+                publish(packed.plan, packed.archive.path, report, packed.report, packed.tokenizer, batch, weights)
     return packed
 
 
@@ -118,6 +129,10 @@ def _build(plan: Plan, work: Path) -> Packed:
     batch = None if plan.separate else plan.batch
     packages = _packages(plan, batch)
     choice = _choose_form(plan, found, yardstick, work / "forms")
+    weights = None
+    if plan.weights:
+        weights = place_beside(choice, work / WEIGHTS)
+        plan = dataclasses.replace(plan, values=dataclasses.replace(plan.values, weights=plan.weights + weights.name))
     tree_plan = _tree_plan(plan, found, packages, choice, batch)
     bundle = _bundle(plan, tree_plan, yardstick, found.inputs.samples, work)
     beside = _batch_bundle(plan, tree_plan, yardstick, found.inputs.samples, work) if bundle.archive else None
@@ -136,6 +151,8 @@ def _build(plan: Plan, work: Path) -> Packed:
         report,
         found.inputs.tokenizer,
         beside,
+        weights,
+        weights.stat().st_size if weights else 0,
     )
 
 
@@ -143,7 +160,7 @@ def _choose_form(plan: Plan, found: ShrunkFile, yardstick: Reference, work: Path
     """Measure in which form the model starts soonest; one that alone is over the limit is not worth the time."""
     shrunk = found.shrunk
     limit = limits(plan).get("unzipped_bytes")
-    hopeless = limit is not None and model_bytes(shrunk.path) > limit.limit
+    hopeless = limit is not None and not plan.weights and model_bytes(shrunk.path) > limit.limit
     with progress("measure in which form the model starts soonest"):
         choice = choose_form(
             shrunk.path,
@@ -155,6 +172,7 @@ def _choose_form(plan: Plan, found: ShrunkFile, yardstick: Reference, work: Path
             work=work,
             wanted=plan.form or ("onnx" if hopeless else None),
             growth_bytes=GROWTH_BYTES if shrunk.exact else 0,
+            in_place_mb=plan.memory_mb if plan.weights else None,
         )
     if hopeless and plan.form is None:
         choice = dataclasses.replace(choice, note="The model alone is over the limit: no other form was tried.")
@@ -170,7 +188,7 @@ def _tree_plan(
         python=plan.python,
         manifest=manifest(plan, found.engine, choice, warmup, batch),
         engine=found.engine,
-        files={**choice.files, **warmup_files},
+        files=warmup_files if plan.weights else {**choice.files, **warmup_files},
         hooks=plan.hooks,
         packages=packages,
         interpreter=find_interpreter(plan.python),
@@ -188,17 +206,21 @@ def _bundle(plan: Plan, tree_plan: TreePlan, yardstick: Reference, samples: Samp
     """Build the folder and, if it fits, zip it and start the zip; what does not fit is not compressed first."""
     with progress("build the bundle"):
         tree = build_tree(tree_plan, work / "function")
-    fit = _fit(plan, tree.folder)
+    weights = tree_plan.manifest["weights"]
+    weights_bytes = weights["bytes"] if weights else 0
+    fit = _fit(plan, tree.folder, weights_bytes)
     if fit.verdict != "fits":
         return _Bundle(tree, fit)
     with progress("zip it"):
         archive = write_zip(tree.folder, work / "function.zip")
-    fit = _fit(plan, archive.path)
+    fit = _fit(plan, archive.path, weights_bytes)
     if fit.verdict != "fits":
         return _Bundle(tree, fit)
     with progress("start the zip in an empty environment and compare its answers"):
         verified = verify(tree_plan, tree, archive, yardstick, samples)
-    return _Bundle(verified.tree, _fit(plan, verified.archive.path), verified.archive, verified.verification)
+    return _Bundle(
+        verified.tree, _fit(plan, verified.archive.path, weights_bytes), verified.archive, verified.verification
+    )
 
 
 def _batch_bundle(
@@ -270,7 +292,7 @@ def _packages(plan: Plan, batch: BatchConfig | None) -> tuple[Wheel, ...]:
     return tuple(pinned.get(wheel.name, wheel) for wheel in packages)
 
 
-def _fit(plan: Plan, bundle: Path) -> Fit:
+def _fit(plan: Plan, bundle: Path, weights_bytes: int) -> Fit:
     return check_fit(
         plan.target,
         measure_sizes(bundle),
@@ -280,4 +302,5 @@ def _fit(plan: Plan, bundle: Path) -> Fit:
         timeout_s=plan.timeout_s,
         snapstart=snapstart(plan),
         region=getattr(plan.values, "region", ""),
+        weights_bytes=weights_bytes,
     )

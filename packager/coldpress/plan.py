@@ -23,7 +23,8 @@ REPORT = "coldpress-report.json"
 class Plan:
     """All that decides what ``pack`` makes. Paths are as given; ``form`` None lets measurement choose.
 
-    ``values`` are those of the target's templates.
+    ``values`` are those of the target's templates. ``weights`` is the folder that the model is read from while the
+    function starts, a URL or a path that ends with a slash; empty: it is in the package.
     """
 
     model: Path
@@ -41,6 +42,7 @@ class Plan:
     form: str | None
     values: Any
     batch: BatchConfig | None = None
+    weights: str = ""
 
     @property
     def separate(self) -> bool:
@@ -101,7 +103,22 @@ def make_plan(config: Config, target_name: str, out: Path | None, form: str | No
         form=form,
         values=target.values(config, name),
         batch=config.batch,
+        weights=_weights(target, config),
     )
+
+
+def _weights(target: Target, config: Config) -> str:
+    weights: str = getattr(getattr(config.targets, target.name), "weights", "")
+    if weights and not weights.endswith("/"):
+        raise ConfigError(
+            f"targets.{target.name}.weights is {weights!r}, a file, and coldpress names the file; end it with a slash."
+        )
+    if weights and config.batch is not None:
+        raise ConfigError(
+            f"[batch] and targets.{target.name}.weights are set, and each of the processes that score rows would hold "
+            "the model; leave one out."
+        )
+    return weights
 
 
 def _threads(target: Target, config: Config) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from coldpress.bundle.archive import safe_extract
 from coldpress.bundle.swap import fresh_folder
+from coldpress.emulate.process import WEIGHTS
 from coldpress.plan import REPORT, Plan
 from coldpress.render.template import write_files
 from coldpress.report.page import render_report
@@ -25,6 +26,7 @@ def publish(
     document: Mapping[str, Any],
     tokenizer: str | None = None,
     batch: Path | None = None,
+    weights: Path | None = None,
 ) -> None:
     """Put the finished folder in the place of ``plan.out``, whole; what the provider's tool keeps there moves along.
 
@@ -34,6 +36,7 @@ def publish(
         report: What ``pack --json`` prints.
         document: What the page shows; times among it, so that two packs do not give the same page.
         batch: The verified zip of the function that scores uploads, where it is one of its own.
+        weights: The model's file, where it does not travel in the package.
         tokenizer: Text of the ``tokenizer.json`` that requests must be made with, where it is not the user's own.
 
     Raises:
@@ -50,6 +53,9 @@ def publish(
             safe_extract(archive, folder / "function")
         if batch is not None:
             shutil.copyfile(batch, folder / "batch.zip")
+        if weights is not None:
+            (folder / WEIGHTS).mkdir()
+            shutil.copyfile(weights, folder / WEIGHTS / weights.name)
         write_files(files, folder)
         for script in folder.glob("*.sh"):
             script.chmod(0o755)

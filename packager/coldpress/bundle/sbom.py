@@ -68,6 +68,17 @@ def bill_of_materials(
         )
         for path, place in models.items()
     ]
+    if weights := manifest.get("weights"):
+        parts.append(
+            Component(
+                type=ComponentType.MACHINE_LEARNING_MODEL,
+                name=manifest["model"]["path"],
+                version=manifest["version"],
+                bom_ref=manifest["model"]["path"],
+                hashes=[HashType(alg=HashAlgorithm.SHA_256, content=weights["sha256"])],
+                description="read from elsewhere while the function starts",
+            )
+        )
     for wheel in packages:
         expression, text = _licence(wheel)
         licence = LicenseExpression(expression) if expression else DisjunctiveLicense(name=text)

@@ -86,6 +86,9 @@ def _show(packed: "Packed") -> None:
     if packed.verification:
         yardstick = "the original" if packed.shrunk.exact else "the smaller model"
         say(f"  {packed.verification.summary(yardstick)}")
+        if packed.weights:
+            size = packed.weights_bytes
+            say(f"  {_mb(size)} of weights lie in {packed.plan.out}/weights, and are read from {packed.plan.weights}")
         say(f"Next: cd {packed.plan.out} && {TARGETS[packed.plan.target].deploy}")
 
 

@@ -38,6 +38,7 @@ class Provider:
     limits: dict[str, Limit]
     as_of: dt.date
     weights_from: str | None = None
+    weights_place: str = ""
     image: str | None = None
     unknown: str = ""
 

@@ -13,6 +13,11 @@ __all__ = ["Fit", "Use", "check_fit", "check_settings"]
 
 _MIB = 1 << 20
 _NEAR = 0.9  # of a hard limit: worth a word
+_MOST_IN_PLACE = (1 << 31) - 1  # offsets of ORT format, in which weights are used where they are read to
+_IN_PLACE = 1.15  # bytes of memory a byte of such weights, at most
+_ENGINE_BYTES = 80_000_000  # the interpreter, ONNX Runtime and a small request
+_STORE_RATE = 75_000_000  # bytes a second from a store that a function may count on
+_PLAIN_INIT_S = 10  # Lambda's, without SnapStart
 _IMAGE_BASE_BYTES = 700_000_000  # the provider's own Python base image, unpacked; of 10 GB it decides nothing else
 
 
@@ -77,6 +82,7 @@ def check_fit(
     region: str = "",
     peak_mb: float | None = None,
     init_ms: float | None = None,
+    weights_bytes: int = 0,
 ) -> Fit:
     """Compare a bundle with what ``target`` allows.
 
@@ -91,6 +97,7 @@ def check_fit(
         region: where it goes, as the provider writes it; empty: where most go.
         peak_mb: the largest resident size measured, in MB (2^20 bytes), when it was.
         init_ms: the time to load, in milliseconds, when it was measured.
+        weights_bytes: of a model that is not in the bundle, and is read into memory while the function starts.
 
     Raises:
         FitError: there are no limits for the target, or a setting is outside of what the provider offers at all.
@@ -105,10 +112,12 @@ def check_fit(
         "init_s": None if init_ms is None else -(-int(init_ms) // 1000),
     }
     uses = tuple(Use(limit, used.get(name)) for name, limit in there.limits.items())
-    needed_mb = peak_mb if peak_mb is not None else (sizes.model_bytes + sizes.of("engine").bytes) / _MIB
+    loaded = weights_bytes + _ENGINE_BYTES if weights_bytes else sizes.model_bytes + sizes.of("engine").bytes
+    needed_mb = peak_mb if peak_mb is not None else loaded / _MIB
     verdict = _verdict(there, sizes, needed_mb)
     advice = [
         *_way_out(there, verdict, sizes, needed_mb),
+        *_start(there, weights_bytes, timeout_s),
         *_warnings(there, verdict, uses, memory_mb, needed_mb, init_ms),
     ]
     return Fit(target, verdict, uses, sizes, tuple(advice), there.as_of.isoformat())
@@ -136,7 +145,7 @@ def _verdict(there: Provider, sizes: Sizes, needed_mb: float) -> str:
     over = _over(there, sizes)
     if over is None:
         return "fits"
-    if there.weights_from and over.bytes - over.model_bytes <= over.limit and sizes.model_bytes <= _disk(there):
+    if there.weights_from and over.bytes - over.model_bytes <= over.limit and sizes.model_bytes <= _MOST_IN_PLACE:
         return "needs-store"
     image = provider(there.image).limits.get("image_bytes") if there.image else None
     if image and sizes.unzipped_bytes + _IMAGE_BASE_BYTES > image.limit:
@@ -162,12 +171,6 @@ def _over(there: Provider, sizes: Sizes) -> _Over | None:
     return None
 
 
-def _disk(there: Provider) -> int:
-    """Return the bytes of the disk that a function has by default, for weights from a store."""
-    limit = there.limits["tmp_mb"]
-    return (limit.default or limit.limit) * _MIB
-
-
 def _way_out(there: Provider, verdict: str, sizes: Sizes, needed_mb: float) -> list[str]:
     """Say what is over, by how much, who takes it, and what each way out asks for."""
     if verdict == "fits":
@@ -186,13 +189,32 @@ def _way_out(there: Provider, verdict: str, sizes: Sizes, needed_mb: float) -> l
     )
     smaller = f"Pack a model of at most {_mb(room)} {over.how}" if room > 0 else "Drop packages that the hooks import"
     if verdict == "needs-store":
-        room_there = _mb(_disk(there))
-        way = f"keep the weights in {there.weights_from} and read them while the function starts ({room_there} of disk)"
+        place = f'targets.{there.name}.weights = "{there.weights_place}"'
+        memory = _mb(int(sizes.model_bytes * _IN_PLACE) + _ENGINE_BYTES)
+        way = (
+            f"set {place}: the model then lies in {there.weights_from}, and is read into memory while the function "
+            f"starts, of which it needs {memory}"
+        )
     elif verdict == "needs-image":
         way = "deploy a container image"
     else:
         way = "serve this one from a GPU endpoint: it is too large for an image too"
     return [first, f"{smaller}, or {way}."]
+
+
+def _start(there: Provider, weights_bytes: int, timeout_s: int) -> list[str]:
+    """Say what reading the weights costs a start, and what bounds it."""
+    if not weights_bytes:
+        return []
+    seconds = weights_bytes / _STORE_RATE
+    said = f"A start reads {_mb(weights_bytes)} of weights, about {seconds:.1f} s at {_mb(_STORE_RATE)} a second"
+    if seconds > _NEAR * timeout_s:
+        return [f"{said}, and function.timeout_s is {timeout_s}, which bounds it: raise it."]
+    limit = there.limits.get("init_s")
+    if limit and seconds > _NEAR * limit.limit:
+        way = "pack a smaller model" if limit.limit > _PLAIN_INIT_S else "turn SnapStart on, or pack a smaller model"
+        return [f"{said}, and {there.title} gives it {limit.limit} s ({limit.what}): {way}."]
+    return [f"{said}."]
 
 
 def _warnings(
@@ -218,7 +240,11 @@ def _warnings(
     if (limit := there.limits.get("init_s")) and init_ms is not None and init_ms > 1000 * limit.limit * _NEAR:
         said.append(
             f"Loading takes {init_ms / 1000:.1f} s here and {there.title} gives it {limit.limit} s ({limit.what}): "
-            + ("pack a smaller model." if limit.limit > 10 else "pack a smaller model, or turn SnapStart on.")
+            + (
+                "pack a smaller model."
+                if limit.limit > _PLAIN_INIT_S
+                else "pack a smaller model, or turn SnapStart on."
+            )
         )
     return said
 

@@ -47,13 +47,13 @@ class WeightsPlace(NamedTuple):
         """Return what fills the holes of ``weights/``."""
         if self.mounted:
             return {"weights_file": self.file, "weights_path": self.folder + self.file}
-        holes = {
+        own = {"weights_account": self.account} if self.account else {"weights_folder": self.folder}
+        return {
             "weights_bucket": self.bucket,
-            "weights_folder": self.folder,
             "weights_file": self.file,
             "weights_key": self.folder + self.file,
+            **own,
         }
-        return holes | ({"weights_account": self.account} if self.account else {})
 
 
 def weights_place(target: str, value: str) -> WeightsPlace | None:

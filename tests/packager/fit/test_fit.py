@@ -60,9 +60,28 @@ def test_a_model_too_large_for_the_zip_but_not_for_the_disk_needs_a_store():
     assert "S3" in said
 
 
-def test_a_model_larger_than_the_disk_a_function_has_by_default_needs_an_image():
-    assert _check(_sizes(model=536_870_912)).verdict == "needs-store"
-    assert _check(_sizes(model=536_870_913)).verdict == "needs-image"
+def test_a_model_over_the_offsets_of_ort_format_needs_an_image():
+    assert _check(_sizes(model=2_147_483_647)).verdict == "needs-store"
+    assert _check(_sizes(model=2_147_483_648)).verdict == "needs-image"
+
+
+def test_the_way_to_a_store_is_a_setting():
+    (first, way) = _check(_sizes(model=400 * MB)).advice[:2]
+    assert "too much" in first
+    assert 'set targets.aws.weights = "s3://BUCKET/FOLDER/"' in way
+    assert "of which it needs 540.0 MB" in way
+
+
+def test_weights_in_a_store_count_for_memory_and_for_the_start():
+    fit = _check(_sizes(model=0), weights_bytes=400 * MB, memory_mb=480, timeout_s=30)
+    assert fit.verdict == "fits"
+    assert fit.advice[0] == "A start reads 400.0 MB of weights, about 5.3 s at 75.0 MB a second."
+    assert any("set function.memory_mb" in advice for advice in fit.advice)
+    assert "raise it" in _check(_sizes(model=0), weights_bytes=400 * MB, timeout_s=5).advice[0]
+    long = _check(_sizes(model=0), weights_bytes=1500 * MB, timeout_s=60).advice[0]
+    assert "gives it 10 s" in long
+    assert "turn SnapStart on" in long
+    assert _check(_sizes(model=0), weights_bytes=11_000 * MB).verdict == "needs-gpu"
 
 
 def test_a_zip_over_a_limit_that_has_no_way_around_it_needs_an_image():
@@ -111,7 +130,8 @@ def test_measured_memory_outweighs_the_estimate():
 def test_azures_disk_and_memory_are_its_own():
     settings = {"target": "azure", "memory_mb": 2048}
     assert _check(_sizes(model=700 * MB), **settings).verdict == "fits"
-    assert _check(_sizes(model=900 * MB), **settings).verdict == "needs-image"
+    assert _check(_sizes(model=900 * MB), **settings).verdict == "needs-store"
+    assert _check(_sizes(model=2200 * MB), **settings).verdict == "needs-image"
 
 
 def test_googles_second_generation_has_no_limit_on_the_package():
