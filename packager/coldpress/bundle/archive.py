@@ -13,6 +13,7 @@ import shutil
 import stat
 import struct
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -166,8 +167,16 @@ def safe_name(name: str) -> PurePosixPath:
     return path
 
 
-def safe_extract(archive: Path, folder: Path, *, max_bytes: int = _UNPACKED_BYTES) -> tuple[str, ...]:
-    """Unpack ``archive`` below ``folder`` and return the names of its files, sorted.
+def safe_extract(
+    archive: Path, folder: Path, *, max_bytes: int = _UNPACKED_BYTES, wanted: Callable[[str], bool] | None = None
+) -> tuple[str, ...]:
+    """Unpack ``archive`` below ``folder`` and return the names of the files that were, sorted.
+
+    Args:
+        archive: a zip.
+        folder: where its files go.
+        max_bytes: what it may unpack to as a whole.
+        wanted: tells by its name whether a file is to be unpacked; None: all are.
 
     Raises:
         BundleError: it is not a zip, is damaged, is larger than ``max_bytes`` unpacked, or holds a link or a path that
@@ -180,6 +189,8 @@ def safe_extract(archive: Path, folder: Path, *, max_bytes: int = _UNPACKED_BYTE
             if sum(entry.file_size for entry in entries) > max_bytes:
                 raise BundleError(f"{archive} unpacks to more than {max_bytes:,} bytes; do not use it.")
             for entry in entries:
+                if wanted is not None and not wanted(entry.filename):
+                    continue
                 mode = entry.external_attr >> 16
                 if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
                     raise BundleError(

@@ -62,13 +62,15 @@ def run(args: argparse.Namespace) -> int:
     if args.engine == "step-functions":
         return _score_in_aws(args, sources, destination)
     with prepared(args.bundle) as function:
-        found = find_inputs(sources, args.format or "")
         options = _options(args, function, destination)
         if args.engine == "ray" and options.output_format in EXTENSIONS:
             raise ConfigError(f"Ray writes .jsonl or .csv, and {destination} is to be a table; choose one of these.")
         manifest = function.manifest
         model = Model(manifest.name, manifest.version, manifest.model.sha256)
         with LocalEngine(function, options, workers) as engine:
+            if args.engine == "local" and not args.dry_run:
+                engine.pool()
+            found = find_inputs(sources, args.format or "")
             plan = make_plan(found, destination, model, options, engine.open_scoring, overwrite=args.overwrite)
             if found.passed:
                 say(f"Passed over, of kinds that are not scored: {_count(found.passed, 'file')}.")

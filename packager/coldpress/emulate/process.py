@@ -16,7 +16,7 @@ import threading
 import time
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -59,23 +59,32 @@ def locate(build: str | Path) -> Path:
     raise EmulateError(f"{build} is not a built function: {found}; run `coldpress pack MODEL --target TARGET` first.")
 
 
-def unpack(archive: Path, into: Path) -> None:
+def unpack(archive: Path, into: Path, wanted: Callable[[str], bool] | None = None) -> None:
     """Unpack a function's zip into the folder ``into``, with its file modes; refuse entries that would land elsewhere.
+
+    Args:
+        archive: the zip.
+        into: the folder.
+        wanted: tells by its name whether a file is to be unpacked; None: all are.
 
     Raises:
         EmulateError: an absolute path, a ``..``, a link, a damaged archive, or more than 4 GB.
     """
     try:
-        safe_extract(archive, into)
+        safe_extract(archive, into, wanted=wanted)
     except BundleError as error:
         raise EmulateError(str(error)) from error
 
 
 @contextlib.contextmanager
-def unpacked(build: str | Path) -> Iterator[Path]:
+def unpacked(build: str | Path, wanted: Callable[[str], bool] | None = None) -> Iterator[Path]:
     """Give a folder that holds the function of ``build`` unpacked, for as many starts as wanted.
 
     Weights that lie beside the function lie beside the folder too.
+
+    Args:
+        build: see `locate`.
+        wanted: tells by its name whether a file of a zip is to be unpacked; None: all are.
     """
     source = locate(build)
     if source.is_dir():
@@ -84,7 +93,7 @@ def unpacked(build: str | Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="coldpress-") as scratch:
         folder = Path(scratch, "function")
         folder.mkdir()
-        unpack(source, folder)
+        unpack(source, folder, wanted)
         if (weights := source.parent / WEIGHTS).is_dir():
             Path(scratch, WEIGHTS).symlink_to(weights.resolve())
         yield folder

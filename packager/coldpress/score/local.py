@@ -33,7 +33,7 @@ def own_cores() -> int:
 
 
 class LocalEngine:
-    """Workers that have a function open, started when the first row is to be scored. Use as a context manager.
+    """Workers that have a function open, started when they are first asked for. Use as a context manager.
 
     Args:
         function: what scores.
@@ -61,7 +61,7 @@ class LocalEngine:
         return opened
 
     def pool(self) -> Pool:
-        """Return the workers."""
+        """Return the workers, which open the model while this process goes on."""
         if self._pool is None:
             self._pool = Pool(self._command, self._workers, self._environment)
         return self._pool

@@ -1,5 +1,6 @@
 """What people see while rows are scored: a bar by bytes, rows a second, time left, rejects."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ def scoring_bar(total_bytes: int) -> Iterator[Callable[[Progress], None]]:
 
     Yields a function that takes the sum over all jobs.
     """
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -26,8 +30,7 @@ def scoring_bar(total_bytes: int) -> Iterator[Callable[[Progress], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[rejects]}"),
     )
-    console = Console(stderr=True)
-    with Bar(*columns, console=console, transient=True, refresh_per_second=4, disable=not console.is_terminal) as bars:
+    with Bar(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bars:
         task = bars.add_task("", total=max(total_bytes, 1), speed="opening the model", rejects="")
         began: list[tuple[float, int]] = []
 

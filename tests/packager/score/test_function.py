@@ -1,5 +1,6 @@
 """A built function as workers open it: on this machine's engine, on the Python that its hooks need, with one thread."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -72,6 +73,25 @@ def test_an_engine_that_is_not_for_this_machine_is_replaced_by_its_own(bundle, t
     library.write_bytes(b"\x7fELF" + bytes(14) + (243).to_bytes(2, "little"))  # RISC-V
     with prepared(bundle) as function:
         assert score(function, tmp_path) == sys.version_info[1]
+
+
+def test_a_zip_s_engine_is_unpacked_where_this_machine_has_another(bundle, tmp_path):
+    document = json.loads((bundle / "coldpress.json").read_text())
+    engine = bundle / document["engine"]["library"]
+    for digest, inside in (("0" * 64, True), (hashlib.sha256(engine.read_bytes()).hexdigest(), False)):
+        document["engine"]["sha256"] = digest
+        archive = tmp_path / "function.zip"
+        with zipfile.ZipFile(archive, "w") as into:
+            into.writestr("coldpress.json", json.dumps(document))
+            for name in ("app.py", "hooks.py", document["engine"]["library"], document["model"]["path"]):
+                into.write(bundle / name, name)
+            into.writestr("numpy/core.so", b"never needed")
+        with prepared(archive) as function:
+            assert (function.root / document["engine"]["library"]).is_symlink() is not inside
+            assert not (function.root / "numpy").exists()
+            assert score(function, tmp_path) == sys.version_info[1]
+            (tmp_path / "s.jsonl.manifest.json").unlink()
+            (tmp_path / "s.jsonl").unlink()
 
 
 @pytest.mark.parametrize("name", ["numpy", "httptools"])
