@@ -12,5 +12,7 @@ def preprocess(request):
     """Return the input, float32 [1, 224, 224, 3], of an encoded picture."""
     image = Image.open(io.BytesIO(request.body))
     image.draft("RGB", (256, 256))  # a JPEG is decoded no larger than it is needed
-    pixels = np.asarray(image.convert("RGB").resize((256, 256), Image.Resampling.BILINEAR).crop((16, 16, 240, 240)))
-    return {"input:0": (pixels[:, :, ::-1].astype(np.float32) - _MEAN)[None]}
+    width, height = image.size
+    middle = (width / 16, height / 16, width * 15 / 16, height * 15 / 16)  # 224 of 256 pixels
+    pixels = np.asarray(image.convert("RGB").resize((224, 224), Image.Resampling.BILINEAR, middle))
+    return {"input:0": np.subtract(pixels[:, :, ::-1], _MEAN, dtype=np.float32)[None]}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from binascii import b2a_base64
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["Scored", "Scorer", "reject_line"]
+__all__ = ["Read", "Scored", "Scorer", "reject_line"]
 
 _RUN_BYTES = 4 << 20  # of inputs in one run: more would leave the processor's caches
 _RUN_ROWS = 4096
@@ -68,6 +68,20 @@ class Scored:
     scored: int
     rejected: int
     seconds: dict[str, float]
+
+
+class Read(NamedTuple):
+    """A chunk whose records are read.
+
+    Attributes:
+        chunk: the chunk.
+        rows: what they came to.
+        seconds: spent on it.
+    """
+
+    chunk: Chunk
+    rows: Rows
+    seconds: float
 
 
 class Scorer:
@@ -109,9 +123,18 @@ class Scorer:
 
     def score(self, chunk: Chunk) -> Scored:
         """Score the records of a chunk; bad data raises nothing."""
+        return self.finish(self.read(chunk))
+
+    def read(self, chunk: Chunk) -> Read:
+        """Read the records of a chunk, which asks nothing of the model: another thread may do it ahead."""
         start = perf_counter()
         rows = self._form.rows(chunk)
-        parsed = perf_counter()
+        return Read(chunk, rows, perf_counter() - start)
+
+    def finish(self, read: Read) -> Scored:
+        """Score what was read of a chunk; bad data raises nothing."""
+        chunk, rows, read_s = read
+        start = perf_counter()
         ran = _Ran()
         for places in self._groups(rows):
             self._run(rows, places, ran)
@@ -123,7 +146,7 @@ class Scorer:
             rejects = sorted([*rejects, *(Reject(row, reason, self._form.record(chunk, row)) for row, reason in raws)])
         head = b"" if chunk.first else self._writer.head(files=rows.files is not None)
         lines = b"".join(map(reject_line, rejects))
-        seconds = {"parse": parsed - start, "run": done - parsed, "encode": perf_counter() - done}
+        seconds = {"parse": read_s, "run": done - start, "encode": perf_counter() - done}
         return Scored(chunk.first, chunk.records, chunk.end, head + output, lines, numbers, len(rejects), seconds)
 
     def _groups(self, rows: Rows) -> Iterator[Array]:

@@ -10,6 +10,7 @@ import queue
 import sys
 import threading
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -27,9 +28,10 @@ from coldpress_runtime.errors import ColdpressError
 from coldpress_runtime.service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Any
 
-    from coldpress_runtime.batch.scoring import Scored
+    from coldpress_runtime.batch.scoring import Read, Scored
 
     Message = tuple[dict[str, Any], list[bytes]]
 
@@ -73,6 +75,12 @@ class _Worker:
 
     def answer(self, messages: queue.SimpleQueue[Message]) -> None:
         """Answer messages as they come."""
+        works = self._works(messages)
+        for work in _one_ahead(works) if self._signature.preprocess else works:
+            work()
+
+    def _works(self, messages: queue.SimpleQueue[Message]) -> Iterator[Callable[[], None]]:
+        """Yield what is left to do for each chunk when its records are read."""
         while True:
             head, (data,) = messages.get()
             if "object" in head:
@@ -86,13 +94,18 @@ class _Worker:
                 data = store.read(key, start, stop, version)
             first, records, end, reason = head["chunk"]
             chunk = Chunk(first, records, data, Position(*end), reason)
-            if "row" not in head:
-                self._tell(scorer.score(chunk))
-                continue
-            alone = Alone(form, chunk, head["row"], head["lost"], rest=head["rest"])
-            scorer_of_one = Scorer(self._service, self._options, alone)
-            for one in alone.each():
-                self._tell(scorer_of_one.score(one))
+            if "row" in head:
+                yield partial(self._score_one_by_one, Alone(form, chunk, head["row"], head["lost"], rest=head["rest"]))
+            else:
+                yield partial(self._finish, scorer, scorer.read(chunk))
+
+    def _finish(self, scorer: Scorer, read: Read) -> None:
+        self._tell(scorer.finish(read))
+
+    def _score_one_by_one(self, alone: Alone) -> None:
+        scorer = Scorer(self._service, self._options, alone)
+        for one in alone.each():
+            self._tell(scorer.score(one))
 
     def _tell(self, scored: Scored) -> None:
         told = [scored.first, scored.count, list(scored.end), scored.scored, scored.rejected, scored.seconds]
@@ -104,6 +117,35 @@ def _read(channel: Channel, messages: queue.SimpleQueue[Message]) -> None:
     while (message := channel.receive()) is not None:
         messages.put(message)
     os._exit(0)
+
+
+def _one_ahead(works: Iterator[Callable[[], None]]) -> Iterator[Callable[[], None]]:
+    """Yield works, of which a thread gets the next one ready meanwhile.
+
+    Hooks open pictures while the model runs, which both leave the interpreter free: so one worker keeps two processors
+    busy. What goes wrong is raised where the work would have been.
+    """
+    ready: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+    wanted = threading.Semaphore()
+
+    def prepare() -> None:
+        while True:
+            wanted.acquire()
+            try:
+                ready.put(next(works))
+            except Exception as error:  # noqa: BLE001 - raised by who waits for it
+                ready.put(partial(_raise, error))
+                return
+
+    threading.Thread(target=prepare, daemon=True).start()
+    while True:
+        work = ready.get()
+        wanted.release()
+        yield work
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _own_channel() -> Channel:
