@@ -9,7 +9,9 @@ from urllib.parse import quote as quote_url
 from coldpress._resources import template_root
 from coldpress.config import Config
 from coldpress.errors import TemplateError
+from coldpress.render.container_fallback import fallback_pieces
 from coldpress.render.dns import dns_name
+from coldpress.render.fallback import Asked, asked, readme_pieces
 from coldpress.render.template import Template, quote, slug
 
 __all__ = ["COMMAND", "ContainerValues", "container_values", "render_container"]
@@ -54,6 +56,7 @@ class ContainerValues:
         max_replicas: copies at most.
         public: let callers from outside the cluster in, whoever they are.
         environment: variables for the function.
+        asked: the endpoint that some requests go out to; ``None``: none does.
 
     Raises:
         TemplateError: a value that Docker or Kubernetes would refuse.
@@ -75,6 +78,7 @@ class ContainerValues:
     max_replicas: int = 10
     public: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    asked: Asked | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a build or a cluster would only refuse later."""
@@ -131,6 +135,7 @@ def container_values(config: Config, name: str) -> ContainerValues:
         max_replicas=container.max_replicas,
         public=container.public,
         environment=function.environment,
+        asked=asked(config, name, "container"),
     )
 
 
@@ -142,21 +147,28 @@ def render_container(values: ContainerValues) -> dict[str, str]:
     """
     template = Template(template_root() / "container", _holes(values))
 
-    def piece(name: str) -> str:
-        return template.fill(name).rstrip("\n")
+    def piece(name: str, **pieces: str) -> str:
+        return template.fill(name, **pieces).rstrip("\n")
 
     reach = "public" if values.public else "cluster"
     hidden = "" if values.public else "    networking.{}/visibility: cluster-local # no address outside of the cluster"
+    fallback = fallback_pieces(values.asked, piece)
     files = {
-        "Dockerfile": template.fill("Dockerfile"),
+        "Dockerfile": template.fill("Dockerfile", **fallback["Dockerfile"]),
         ".dockerignore": template.fill("dockerignore"),
         "compose.yaml": template.fill("compose.yaml"),
-        "README.md": template.fill("README.md", who=_WHO[reach]),
+        "README.md": template.fill("README.md", who=_WHO[reach], **readme_pieces(values.asked)),
         "kubernetes/deployment.yaml": template.fill(
-            "kubernetes/deployment.yaml", callers=piece(f"optional/callers-{reach}.yaml")
+            "kubernetes/deployment.yaml",
+            callers=piece(f"optional/callers-{reach}.yaml"),
+            **fallback["kubernetes/deployment.yaml"],
         ),
-        "kubernetes/knative.yaml": template.fill("kubernetes/knative.yaml", visibility=hidden.format("knative.dev")),
-        "kubernetes/kserve.yaml": template.fill("kubernetes/kserve.yaml", visibility=hidden.format("kserve.io")),
+        "kubernetes/knative.yaml": template.fill(
+            "kubernetes/knative.yaml", visibility=hidden.format("knative.dev"), **fallback["kubernetes/knative.yaml"]
+        ),
+        "kubernetes/kserve.yaml": template.fill(
+            "kubernetes/kserve.yaml", visibility=hidden.format("kserve.io"), **fallback["kubernetes/kserve.yaml"]
+        ),
     }
     template.close()
     return files
