@@ -95,7 +95,7 @@ class App:
                 body = read
             answer = await self._answer(request, handler, params, body)
         except MethodNotAllowedError as error:
-            allow = ", ".join((*error.allow, "OPTIONS"))
+            allow = ", ".join(error.allow)
             answer = Answer(204, {"allow": allow}, b"") if request.method == "OPTIONS" else _refuse(error)
         except Exception as error:  # noqa: BLE001 - the last resort of the process: nothing may escape
             answer = _refuse(error)

@@ -87,7 +87,7 @@ class Router:
             self._known[method, path] = handler, params
             return handler, params
         if allowed:
-            allow = tuple(dict.fromkeys(allowed))
+            allow = (*dict.fromkeys(allowed), "OPTIONS")
             raise MethodNotAllowedError(f"{path} does not take {describe(method)}, only {', '.join(allow)}.", allow)
         raise NotFoundError(f"There is nothing at {describe(path)}; GET /openapi.json lists what is here.")
 
