@@ -13,6 +13,7 @@ from coldpress._resources import template_root
 from coldpress.config import Config
 from coldpress.errors import TemplateError
 from coldpress.render.alibaba_values import AlibabaValues
+from coldpress.render.fallback import asked, readme_pieces
 from coldpress.render.template import Template, quote
 
 __all__ = ["AlibabaValues", "alibaba_values", "render_alibaba"]
@@ -52,6 +53,7 @@ def alibaba_values(config: Config, name: str) -> AlibabaValues:
         internet=alibaba.internet,
         uploads_bucket=alibaba.uploads_bucket,
         environment=function.environment,
+        asked=asked(config, name, "alibaba"),
     )
 
 
@@ -79,6 +81,7 @@ def render_alibaba(values: AlibabaValues) -> dict[str, str]:
             "README.md",
             call=piece(f"call/{values.auth}.sh"),
             uploads_note=piece("optional/uploads.md", wanted=uploads),
+            fallback_readme=readme_pieces(values.asked)["fallback_readme"],
         ),
     }
     if values.auth == "function":
@@ -115,7 +118,7 @@ def _holes(values: AlibabaValues) -> dict[str, str]:
         "cpu": f"{values.vcpus:g}",
         "description": _text(described[:_DESCRIPTION_CHARACTERS]),
         "disk_mb": str(values.disk_mb),
-        "environment": _environment(values.environment),
+        "environment": _environment(values.environment, token=values.asked is not None and values.asked.token),
         "function": values.function,
         "internet": "true" if values.internet or uploads else "false",
         "memory_mb": str(values.memory_mb),
@@ -162,10 +165,12 @@ def _canary_note(percent: int) -> str:
     )
 
 
-def _environment(variables: Mapping[str, str]) -> str:
-    if not variables:
-        return ""
+def _environment(variables: Mapping[str, str], *, token: bool) -> str:
     lines = [f"        {name}: {_text(value)}" for name, value in variables.items()]
+    if token:  # of whoever deploys
+        lines.append("        COLDPRESS_FALLBACK_TOKEN: ${env('COLDPRESS_FALLBACK_TOKEN')}")
+    if not lines:
+        return ""
     return "\n".join(["      environmentVariables:", *lines])
 
 

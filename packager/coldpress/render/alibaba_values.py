@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from coldpress.errors import TemplateError
 from coldpress.fit.tiers import tier
+from coldpress.render.fallback import Asked
 from coldpress.render.jwks import public_key
 from coldpress.render.template import slug
 from coldpress.render.values import Uploads, between, one_of
@@ -56,6 +57,7 @@ class AlibabaValues(Uploads):
         internet: whether the function may reach the internet.
         uploads_bucket: the OSS bucket whose uploads are scored; empty: none is watched.
         environment: variables for the function.
+        asked: the endpoint that some requests go out to; ``None``: none does.
 
     Raises:
         TemplateError: a value that Function Compute or Serverless Devs would refuse.
@@ -78,6 +80,7 @@ class AlibabaValues(Uploads):
     internet: bool = False
     uploads_bucket: str = ""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    asked: Asked | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
@@ -108,6 +111,11 @@ class AlibabaValues(Uploads):
             )
         if self.jwks and self.auth != "jwt":
             raise TemplateError(f"jwks is set and auth is {self.auth!r}: set auth to 'jwt'")
+        if self.asked is not None and not self.internet:
+            raise TemplateError(
+                "[fallback] names an endpoint and targets.alibaba.internet is false, so that the function reaches none: "
+                "set internet to true"
+            )
         _ = self.key  # a key set that cannot be right is refused here
         self._check_environment()
 
