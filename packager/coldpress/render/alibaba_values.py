@@ -113,7 +113,7 @@ class AlibabaValues(Uploads):
             raise TemplateError(f"jwks is set and auth is {self.auth!r}: set auth to 'jwt'")
         if self.asked is not None and not self.internet:
             raise TemplateError(
-                "[fallback] names an endpoint, which the function cannot reach while targets.alibaba.internet is false: set "
+                "[fallback] names an endpoint, and targets.alibaba.internet is false, so that none is reached: set "
                 "internet to true"
             )
         _ = self.key  # a key set that cannot be right is refused here
