@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["RefusedAddressError", "check", "resolve"]
 
 _METADATA_NAMES = {"metadata.google.internal", "metadata.goog", "metadata", "instance-data"}
-#: Metadata services that do not lie in a link-local range: AWS (IPv6), Google (IPv6), Azure's wire server, Alibaba,
-#: Oracle.
-_METADATA = {"fd00:ec2::254", "fd20:ce::254", "168.63.129.16", "100.100.100.200", "192.0.0.192"}
+#: Metadata services: of most clouds, AWS (IPv6), Google (IPv6), Azure's wire server, Alibaba, Oracle.
+_METADATA = {"169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "168.63.129.16", "100.100.100.200", "192.0.0.192"}
 
 
 class RefusedAddressError(Exception):

@@ -12,6 +12,7 @@ import select
 import socket
 import ssl
 from collections import deque
+from threading import Lock
 from time import perf_counter, time
 
 from coldpress_runtime.errors import DoorAnswerError, DoorError, DoorLateError, RequestError, WakingError
@@ -247,7 +248,7 @@ class Pool:
         self._size = size
         self._context = context
         self._kept: deque[Connection] = deque()
-        self._closed = False
+        self._lock = Lock()
 
     def take(self, ends: float, *, fresh: bool = False) -> Connection:
         """A connection that nobody else uses, the one kept last or, where there is none, a new one; raises Broken."""
@@ -265,16 +266,18 @@ class Pool:
     def give(self, connection: Connection) -> None:
         """Take a connection back after a whole answer."""
         connection.idle_since = time()
-        if self._closed or len(self._kept) >= self._size:
-            connection.close()
-        else:
-            self._kept.append(connection)
+        with self._lock:
+            if len(self._kept) < self._size:
+                self._kept.append(connection)
+                return
+        connection.close()
 
     def close(self) -> None:
         """Close what is kept, and keep nothing any more."""
-        self._closed = True
-        while self._kept:
-            self._kept.pop().close()
+        with self._lock:
+            self._size = 0
+            while self._kept:
+                self._kept.pop().close()
 
     def _connect(self, ends: float) -> Connection:
         origin = self.origin
