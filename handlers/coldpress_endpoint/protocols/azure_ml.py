@@ -55,8 +55,8 @@ class _AzureML:
         self._serving = serving
 
     async def live(self, _call: Call) -> Answer:
-        """The probes of a deployment."""
-        return Answer(200, {"content-type": "text/plain; charset=utf-8"}, b"Healthy")
+        """The probes of a deployment, which look at the status alone; the words are those that KServe's clients expect."""
+        return Answer(200, {"content-type": "application/json"}, b'{"status":"alive"}')
 
     async def score(self, call: Call) -> Answer:
         """Answer what a scoring script would have read."""

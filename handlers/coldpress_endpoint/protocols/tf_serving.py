@@ -140,7 +140,7 @@ class _TensorFlowServing:
         return answer.outputs
 
     async def status(self, call: Call) -> Answer:
-        """The versions of a model, or the one asked for."""
+        """The versions of a model, or the one asked for; and what KServe, whose first protocol this is, tells beside."""
         model = self._model(call)
         found = [model] if "version" in call.params else self._serving.models.versions(model.name).values()
         told = [
@@ -151,7 +151,7 @@ class _TensorFlowServing:
             }
             for each in found
         ]
-        return _json({"model_version_status": told})
+        return _json({"name": model.name, "ready": self._serving.ready, "model_version_status": told})
 
     async def metadata(self, call: Call) -> Answer:
         """The model's signature, as TensorFlow writes one."""
