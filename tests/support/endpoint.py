@@ -155,4 +155,4 @@ def fallback(url: str = "https://endpoint.example", *when: str, **changes: Any) 
         ],
     }
     known = {name: changes.pop(name) for name in list(changes) if name in endpoint and name not in document}
-    return document | changes | {"endpoint": endpoint | known}
+    return document | changes | {"endpoint": endpoint | known | changes.get("endpoint", {})}
