@@ -89,7 +89,10 @@ def _show(packed: "Packed") -> None:
         if packed.weights:
             size = packed.weights_bytes
             say(f"  {_mb(size)} of weights lie in {packed.plan.out}/weights, and are read from {packed.plan.weights}")
-        say(f"Next: cd {packed.plan.out} && {TARGETS[packed.plan.target].deploy}")
+        deploy = TARGETS[packed.plan.target].deploy
+        if packed.weights and (packed.plan.out / "weights.sh").is_file() and not deploy.startswith("./"):
+            deploy = f"./weights.sh && {deploy}"  # a script of ours does that by itself
+        say(f"Next: cd {packed.plan.out} && {deploy}")
 
 
 def _mb(count: int) -> str:

@@ -18,6 +18,7 @@ from coldpress.render.aws_batch import UPLOAD_EVENTS, batch_holes, batch_pieces,
 from coldpress.render.fallback import Asked, asked, readme_pieces
 from coldpress.render.template import Template, quote, slug
 from coldpress.render.values import between, one_of
+from coldpress.render.weights import weights_place
 
 __all__ = ["AUTHS", "CANARIES", "LOG_RETENTION_DAYS", "AwsValues", "aws_values", "render_aws"]
 
@@ -85,6 +86,8 @@ class AwsValues:
         environment: variables for the function.
         batch: how uploads are scored row by row, by a function of its own; ``None``: nothing does it.
         upload_events: what tells of an upload: the bucket (``"s3"``), or ``"eventbridge"``.
+        weights: where the model lies that is not in the package, a folder or a file of a bucket, or a path; empty: it
+            is in the package.
         asked: the endpoint that some requests go out to; ``None``: none does.
 
     Raises:
@@ -110,6 +113,7 @@ class AwsValues:
     batch: BatchConfig | None = None
     upload_events: str = "s3"
     asked: Asked | None = None
+    weights: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what a deployment would only refuse minutes later."""
@@ -130,6 +134,7 @@ class AwsValues:
         if self.auth != "jwt" and (self.jwt_issuer or self.jwt_audience):
             raise TemplateError(f"jwt_issuer and jwt_audience are set and auth is {self.auth!r}: set auth to 'jwt'")
         self._check_environment()
+        weights_place("aws", self.weights)
         one_of("upload_events", self.upload_events, UPLOAD_EVENTS)
         if self.batch is not None:
             check_batch(self.batch)
@@ -168,6 +173,7 @@ def aws_values(config: Config, name: str) -> AwsValues:
         batch=config.batch,
         upload_events=aws.upload_events,
         asked=asked(config, name, "aws"),
+        weights=aws.weights,
     )
 
 
@@ -195,6 +201,8 @@ def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") ->
     address %= ("Rest", "/live") if api == "rest" else ("Http", "")
     traces = piece("optional/traces.yaml") if values.tracing else ""
     batch = batch_pieces(values.batch, values.upload_events, piece, traces)
+    place = weights_place("aws", values.weights)
+    stored = place is not None and not place.mounted
     pieces = {
         "api": piece(
             f"api/{api}.yaml",
@@ -207,6 +215,8 @@ def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") ->
         "batch_parameters": batch["parameters"],
         "batch_conditions": batch["conditions"],
         "batch_resources": batch["resources"],
+        "weights_parameter": piece("weights/parameter.yaml") if stored else "",
+        "weights_policy": piece("weights/policy.yaml") if stored else "",
         **_fallback(values.asked, piece),
     }
     files = {
@@ -217,9 +227,12 @@ def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") ->
             call=call("$URL", "$AWS_REGION"),
             batch_file=batch["file"],
             batch_readme=batch["readme"],
+            weights_note=piece(f"weights/{'store' if stored else 'mount'}.md") if place else "",
             **readme_pieces(values.asked),
         ),
     }
+    if stored:
+        files["weights.sh"] = template.fill("weights/weights.sh")
     template.close()
     return files
 
@@ -241,7 +254,7 @@ def _holes(values: AwsValues, source: str) -> dict[str, str]:
         "canary": values.canary,
         "code": "." if source == "makefile" else "function.zip",
         "description": quote(described[:_DESCRIPTION_CHARACTERS]),
-        "environment": _environment(values.environment, values.asked),
+        "environment": _environment(values.environment, values.asked, values.weights),
         "latency_alarm_ms": str(values.timeout_s * 500),
         "log_retention_days": str(values.log_retention_days),
         "memory_mb": str(values.memory_mb),
@@ -263,6 +276,8 @@ def _holes(values: AwsValues, source: str) -> dict[str, str]:
         holes["jwt_audience"] = ", ".join(map(quote, values.jwt_audience))
     if values.reserved_concurrency is not None:
         holes["reserved_concurrency"] = str(values.reserved_concurrency)
+    if place := weights_place("aws", values.weights):
+        holes |= place.holes()
     if values.batch is not None:
         holes |= batch_holes(values.batch, values.name, values.environment)
     return holes
@@ -278,8 +293,11 @@ def _fallback(endpoint: Asked | None, piece: Callable[..., str]) -> dict[str, st
     }
 
 
-def _environment(variables: Mapping[str, str], endpoint: Asked | None) -> str:
+def _environment(variables: Mapping[str, str], endpoint: Asked | None, weights: str) -> str:
     lines = [variable_lines(variables)] if variables else []
+    place = weights_place("aws", weights)
+    if place and not place.mounted and "COLDPRESS_WEIGHTS" not in variables:
+        lines.append(f'          COLDPRESS_WEIGHTS: !Sub "s3://${{WeightsBucket}}/{place.folder}{place.file}"')
     if endpoint is not None:
         lines += [f"          {line}" for line in _VARIABLES.get("token" if endpoint.token else endpoint.kind, ())]
     return "\n".join(["      Environment:", "        Variables:", *lines]) if lines else ""
