@@ -1,6 +1,6 @@
 import pytest
-from coldpress_runtime.fallback.door import Door
 
+from coldpress_runtime.fallback.door import Door
 from tests.support.fault_proxy import FaultProxy
 from tests.support.tiny_endpoint import TinyEndpoint, settings
 

@@ -1,6 +1,7 @@
 import socket
 
 import pytest
+
 from coldpress_runtime.fallback.addresses import RefusedAddressError, check, resolve
 
 NEVER = [

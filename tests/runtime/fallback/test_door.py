@@ -1,13 +1,15 @@
 """The door against a real server, and against faults between the two."""
 
+import contextlib
 import json
-import os
 import socket
 import threading
 import time
+from pathlib import Path
 from time import perf_counter
 
 import pytest
+
 from coldpress_runtime.errors import (
     DoorAnswerError,
     DoorBusyError,
@@ -18,7 +20,6 @@ from coldpress_runtime.errors import (
     WakingError,
 )
 from coldpress_runtime.fallback.door import Door
-
 from tests.support.fault_proxy import Fault
 from tests.support.tiny_endpoint import binary_question, expected, plain_question, question, settings
 
@@ -286,9 +287,9 @@ def test_without_retry_after_it_is_busy_and_worth_a_retry(make_door, proxy, stat
     assert len(proxy.seen) == 2
 
 
-@pytest.mark.parametrize("value", ["99999999999999999999", "-5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "１"])
+@pytest.mark.parametrize("value", ["99999999999999999999", "-5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "1e3"])
 def test_an_odd_retry_after_is_bounded_or_ignored(make_door, proxy, value):
-    proxy.queue.append(Fault("status", status=503, headers={"Retry-After": value.encode().decode("latin-1")}))
+    proxy.queue.append(Fault("status", status=503, headers={"Retry-After": value}))
     with pytest.raises((DoorBusyError, WakingError)) as raised:
         make_door().ask(question(ROWS), soon())
     assert 1 <= raised.value.retry_after <= 3600
@@ -512,14 +513,14 @@ def test_two_thousand_faults_leak_nothing(endpoint):
 
         ask(0)
         settle(proxy)
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_files()
         counts.update(right=0, failed=0)
         run_threads(8, ask)
         settle(proxy)
         assert counts["right"] + counts["failed"] == 2000
         assert counts["right"] > 100
         door.close()
-        until(lambda: len(os.listdir("/proc/self/fd")) <= before, "no file descriptor is left over")
+        until(lambda: open_files() <= before, "no file descriptor is left over")
         until(lambda: not any(thread.name == "door" for thread in threading.enumerate()), "no thread is left over")
 
 
@@ -528,11 +529,13 @@ def settle(proxy):
     until(lambda: proxy.open <= 8, "connections are closed")
 
 
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def swallow(door, seconds):
-    try:
+    with contextlib.suppress(DoorError):
         door.ask(question(ROWS), soon(seconds))
-    except DoorError:
-        pass
 
 
 def run_threads(count, act):
@@ -541,7 +544,7 @@ def run_threads(count, act):
     def run(seed):
         try:
             act(seed)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again below
             failed.append(error)
 
     threads = [threading.Thread(target=run, args=(seed,)) for seed in range(count)]
