@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts audit pytest conformance bench bench-batch bench-serve bench-shrink golden proto lock clean
+.PHONY: help demo test lint types contracts audit pytest conformance bench bench-batch bench-fallback bench-serve bench-shrink golden proto lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ bench-batch: .venv/.done tools peers ## how fast files are scored, beside the pe
 
 bench-shrink: .venv/.done peers ## how small models become, beside the peers; writes benchmarks/shrink/results.json
 	$(BIN)/python -m benchmarks.shrink
+
+bench-fallback: .venv/.done ## what the door adds, and the endpoint beside the peers; writes benchmarks/fallback/results.json
+	$(BIN)/python -m benchmarks.fallback
 
 bench-serve: .venv/.done ## how containers start and answer, beside the peers; writes benchmarks/serve/results.json
 	$(BIN)/python -m benchmarks.serve

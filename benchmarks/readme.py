@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.batch.report import summary as batch_summary
+from benchmarks.fallback.report import summary as fallback_summary
 from benchmarks.report import summary
 from benchmarks.serve.report import summary as serve_summary
 from benchmarks.shrink.report import summary as shrink_summary
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = {
     "batch": (ROOT / "benchmarks" / "batch" / "results.json", batch_summary),
     "benchmark": (ROOT / "benchmarks" / "results.json", summary),
+    "fallback": (ROOT / "benchmarks" / "fallback" / "results.json", fallback_summary),
     "serve": (ROOT / "benchmarks" / "serve" / "results.json", serve_summary),
     "shrink": (ROOT / "benchmarks" / "shrink" / "results.json", shrink_summary),
     "support": (ROOT / "benchmarks" / "targets" / "results.json", table),

@@ -5,11 +5,12 @@
 UV ?= .venv/bin/uv
 TOOLS := sam moto lint alibaba azure gcp container ray endpoint-clients
 PEERS := bench-shrink-simplify bench-shrink-tune bench-shrink-olive bench-batch
+SERVERS := bench-serve bench-fallback bench-fallback-bentoml bench-fallback-mlserver
 ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 
-.PHONY: tools peers $(TOOLS:%=lock-%) $(PEERS:%=lock-%) lock-bench-serve lock-endpoint
+.PHONY: tools peers $(TOOLS:%=lock-%) $(PEERS:%=lock-%) $(SERVERS:%=lock-%) lock-endpoint
 tools: $(TOOLS:%=.tools/%/.done)
 
 # The benchmark goes on without a peer that cannot be installed, and says why: what uv said stays in .tools/NAME.why.
@@ -23,7 +24,7 @@ peers: | .venv/.done
 	$(UV) pip install --no-config --quiet --require-hashes --python .tools/$*/bin/python -r $<
 	touch $@
 
-$(TOOLS:%=lock-%) $(PEERS:%=lock-%) lock-bench-serve: lock-%: | .venv/.done
+$(TOOLS:%=lock-%) $(PEERS:%=lock-%) $(SERVERS:%=lock-%): lock-%: | .venv/.done
 	$(UV) pip compile --no-config --quiet --python-version 3.11 --universal --generate-hashes requirements/$*.in -o requirements/$*.txt
 
 # What the images of endpoints install: Python 3.12 is the one of their base.

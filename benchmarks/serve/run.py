@@ -23,7 +23,7 @@ from coldpress.console import say
 from coldpress.emulate.http import Reply
 from coldpress.emulate.server import free_port
 
-__all__ = ["CLIENTS", "run"]
+__all__ = ["CLIENTS", "run", "spread", "started"]
 
 CLIENTS = 16
 _START_S = 60.0
@@ -77,13 +77,14 @@ def _measure(
         "title": case.title,
         "bare_answer_ms": round(statistics.median(bare), 4),
         "arms": {
-            name: {"title": TITLES[name]} | {what: _spread(values) for what, values in figures.items()}
+            name: {"title": TITLES[name]} | {what: spread(values) for what, values in figures.items()}
             for name, figures in samples.items()
         },
     }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return the median of values, the least and the largest."""
     return {"median": round(statistics.median(values), 4), "low": round(min(values), 4), "high": round(max(values), 4)}
 
 
@@ -110,7 +111,8 @@ class _Started:
 
 
 @contextmanager
-def _started(server: Server) -> Iterator[_Started]:
+def started(server: Server) -> Iterator[_Started]:
+    """Start a server on a free port, and end it with all that it has started."""
     port = free_port()
     command, variables = server.on(port)
     with tempfile.TemporaryDirectory() as scratch:
@@ -128,7 +130,7 @@ def _started(server: Server) -> Iterator[_Started]:
 
 
 def _cold(case: Case, server: Server) -> dict[str, float]:
-    with _started(server) as running:
+    with started(server) as running:
         try:
             content = first_answer(running.port, "/predict", case.request.body, _START_S)
         except TimeoutError as error:
@@ -145,7 +147,7 @@ def _cold(case: Case, server: Server) -> dict[str, float]:
 
 def _warm(case: Case, server: Server, seconds: float) -> dict[str, float]:
     body = case.request.body
-    with _started(server) as running:
+    with started(server) as running:
         _check(case, server, first_answer(running.port, "/predict", body, _START_S))
         single(running.port, "/predict", body, 0.5)
         one = single(running.port, "/predict", body, seconds)
