@@ -10,7 +10,7 @@ ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 
-.PHONY: tools peers $(TOOLS:%=lock-%) $(PEERS:%=lock-%) $(SERVERS:%=lock-%) lock-endpoint
+.PHONY: tools peers $(TOOLS:%=lock-%) $(PEERS:%=lock-%) $(SERVERS:%=lock-%) lock-endpoint lock-fallback
 tools: $(TOOLS:%=.tools/%/.done)
 
 # The benchmark goes on without a peer that cannot be installed, and says why: what uv said stays in .tools/NAME.why.
@@ -32,3 +32,9 @@ lock-endpoint: | .venv/.done
 	cd templates/endpoint && for kind in gpu cpu; do \
 	  ../../$(UV) pip compile --no-config --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_39 --generate-hashes \
 	    requirements-$$kind.in -o requirements-$$kind.txt; done
+
+# What functions bring that prove to an endpoint who they are.
+lock-fallback: | .venv/.done
+	cd packager/coldpress/bundle/locks && for kind in aws azure google; do \
+	  ../../../../$(UV) pip compile --no-config --quiet --python-version 3.12 --universal --generate-hashes \
+	    fallback-$$kind.in -o fallback-$$kind.txt; done

@@ -1,16 +1,11 @@
 """What a bundle that scores uploads row by row brings beside the runtime, each wheel pinned by its hash."""
 
-import hashlib
-import tempfile
 from pathlib import Path
 
-from coldpress.bundle.pip import Target, download
-from coldpress.bundle.swap import fresh_file
-from coldpress.bundle.wheels import Wheel, keep, lock_text, resolve
+from coldpress.bundle.locked import locked_wheels
+from coldpress.bundle.wheels import Wheel
 
 __all__ = ["batch_wheels"]
-
-_LOCKS = Path(__file__).with_name("locks")
 
 
 def batch_wheels(target: str, python: str, architecture: str, cache: Path, *, parquet: bool) -> tuple[Wheel, ...]:
@@ -26,31 +21,8 @@ def batch_wheels(target: str, python: str, architecture: str, cache: Path, *, pa
     Raises:
         ResolveError: one cannot be had for this Python and architecture, or its hash is not the pinned one.
     """
-    text = (_LOCKS / f"batch-{target}.txt").read_text(encoding="utf-8")
-    there = Target(python, architecture)
-    lines = [line for line in _needed(text, there) if parquet or not line.startswith("pyarrow==")]
-    digest = hashlib.sha256("\n".join((*lines, python, architecture)).encode()).hexdigest()
-    chosen = cache / "batch" / f"{digest}.txt"  # which of a line's files it was: then nothing is asked of an index
-    if not chosen.is_file():
-        with tempfile.TemporaryDirectory() as scratch:
-            download(there, lines, Path(scratch), follow=False)
-            wheels = [keep(path, cache) for path in sorted(Path(scratch).glob("*.whl"))]
-        with fresh_file(chosen) as new:
-            new.write_text(lock_text(wheels), encoding="utf-8")
-    return resolve((), python, architecture, cache, chosen.read_text(encoding="utf-8"))
 
+    def wanted(line: str) -> bool:
+        return parquet or not line.startswith("pyarrow==")
 
-def _needed(lock: str, target: Target) -> list[str]:
-    """Return the lines of a lock that hold on ``target``, each with all of its hashes."""
-    from packaging.requirements import Requirement  # noqa: PLC0415  (only where there is something to resolve)
-
-    lines = []
-    for entry in lock.replace("\\\n", " ").splitlines():
-        if not entry.strip() or entry.lstrip().startswith("#"):
-            continue
-        pin, *hashes = (part.strip() for part in entry.split("--hash="))
-        requirement = Requirement(pin)
-        if requirement.marker is None or requirement.marker.evaluate(target.environment()):
-            requirement.marker = None
-            lines.append(" ".join((str(requirement), *(f"--hash={digest}" for digest in hashes))))
-    return lines
+    return locked_wheels(f"batch-{target}", python, architecture, cache, wanted)
