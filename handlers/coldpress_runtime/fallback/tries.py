@@ -214,7 +214,12 @@ class Tries:
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = tls_context(self._ca_file)
+            try:
+                self._tls = tls_context(self._ca_file)
+            except OSError:
+                raise DoorError(
+                    "SSL_CERT_FILE names a file that cannot be read, or that holds no certificates; mend it."
+                ) from None
         return self._tls
 
     def _hedged(self, origin: Origin, message: Message, ends: float, judge: Judge, after_s: float) -> Reply:
