@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request, Timings], Response]
 
-__all__ = ["Call", "Service"]
+__all__ = ["JSON_TYPES", "Call", "Service"]
 
 _JSON = {"Content-Type": "application/json"}
 #: Content types in which JSON arrives: its own, none, what ``curl -d`` sends, and what browsers send to avoid a
 #: preflight request.
-_JSON_TYPES = ("application/json", "", "application/x-www-form-urlencoded", "text/plain")
+JSON_TYPES = ("application/json", "", "application/x-www-form-urlencoded", "text/plain")
 
 
 class Call:
@@ -327,7 +327,7 @@ def _check_media_type(request: Request) -> None:
     if sent == "application/json":
         return
     name = sent.partition(";")[0].strip().lower()
-    if name not in _JSON_TYPES and not name.endswith("+json"):
+    if name not in JSON_TYPES and not name.endswith("+json"):
         raise MediaTypeError(f"Content-Type is {describe(sent)}, expected application/json.")
 
 

@@ -35,7 +35,7 @@ def write_function(root: Path, target: str, model: Any, hooks: str | None = None
     write_bundle(root, model, hooks, **changes)
     for file in TARGETS[target].files:
         shutil.copy(template_root() / target / file, root)
-    for source in runtime_modules(target):
+    for source in runtime_modules(target, fallback=changes.get("fallback") is not None):
         place = root / "coldpress_runtime" / source.relative_to(runtime_root())
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, place)

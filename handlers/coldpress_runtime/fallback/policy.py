@@ -10,6 +10,7 @@ from time import perf_counter
 
 from coldpress_runtime.fallback.doubt import count_rows
 from coldpress_runtime.fallback.share import identity, is_in_share
+from coldpress_runtime.json_text import dump
 from coldpress_runtime.tensor import Tensor
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from coldpress_runtime.http import Request
     from coldpress_runtime.signature import ValueInfo
 
-__all__ = ["Policy"]
+__all__ = ["Policy", "body_of"]
 
 _SIZES = ("batch", "sequence", "elements", "bytes", "time")
 _RECENT = 0.25  # of what a row is expected to take, the share that the last run has
@@ -84,7 +85,7 @@ class Policy:
         if name == "batch":
             return self.rows(inputs)
         if name == "bytes":
-            return len(request.body)
+            return len(body_of(request))
         if name == "time":
             return self.expected(inputs) / max(ends - perf_counter(), 1e-9)
         tensors = [(self._inputs[key].shape, value) for key, value in inputs.items() if isinstance(value, Tensor)]
@@ -95,6 +96,11 @@ class Policy:
     def _falls(self, name: str, request: Request) -> bool:
         share = self.rules.get(name, 0.0)
         return share > 0 and is_in_share(name, identity(request.headers), share)
+
+
+def body_of(request: Request) -> bytes:
+    """A request's body; that of a direct call, which comes parsed, is written again."""
+    return request.body or dump(request.json())
 
 
 def _longest(axes: tuple[int | str | None, ...], shape: tuple[int, ...]) -> int:

@@ -28,14 +28,14 @@ from coldpress_runtime.errors import (
 from coldpress_runtime.fallback.door import Door, Question
 from coldpress_runtime.fallback.doubt import can_be_split, count_rows, doubtful, pick, probabilities_in, put_back
 from coldpress_runtime.fallback.marks import Marks, failure_name
-from coldpress_runtime.fallback.policy import Policy
+from coldpress_runtime.fallback.policy import Policy, body_of
 from coldpress_runtime.fallback.shadow import differ
 from coldpress_runtime.fallback.tensors import read_answer, write_question
 from coldpress_runtime.http import Response, ends_by
 from coldpress_runtime.json_text import describe
 from coldpress_runtime.record import REMEDY
 from coldpress_runtime.refusals import failure, refusal
-from coldpress_runtime.service import Service
+from coldpress_runtime.service import JSON_TYPES, Service
 from coldpress_runtime.telemetry import log_line
 
 TYPE_CHECKING = False
@@ -118,7 +118,8 @@ class RoutedService(Service):
     def _asked(self, call: Call, marks: Marks, ends: float) -> Response:
         """Ask for the whole request, with tensors where hooks stand before or behind the model; raises DoorError."""
         if self.hooks is None or call.path != "/predict":
-            response = self._ask(Question(call.path, call.request.headers, call.request.body), marks, ends)
+            question = Question(call.path, _json_by_its_name(call.request.headers), body_of(call.request))
+            response = self._ask(question, marks, ends)
         else:
             response = self._ask(self._question(call, call.inputs, None), marks, ends)
             if response.status == 200:
@@ -272,6 +273,14 @@ class RoutedService(Service):
         from coldpress_runtime.fallback.described import describe_endpoint  # noqa: PLC0415 - not needed to start
 
         return describe_endpoint(super()._openapi(), self._settings)
+
+
+def _json_by_its_name(headers: dict[str, str]) -> dict[str, str]:
+    """Headers that say JSON where JSON came under another name, which this function takes and not every endpoint."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in JSON_TYPES or "inference-header-content-length" in headers:
+        return headers
+    return {**headers, "content-type": "application/json"}
 
 
 def mark(response: Response, marks: Marks) -> Response:

@@ -66,6 +66,12 @@ def test_bytes_are_those_of_the_body(bound, expected):
     assert before({"bytes": bound}, [], {}, b"0123456789") == expected
 
 
+def test_bytes_of_a_direct_call_are_those_that_would_be_sent():
+    policy = Policy({"bytes": 6}, {})
+    assert policy.before(Request("POST", "/predict", document={"a": 1}), {}, FAR) == "bytes"
+    assert policy.before(Request("POST", "/predict", document={}), {}, FAR) is None
+
+
 def test_time_is_compared_with_what_is_left():
     policy = Policy({"time": 0.5}, {"x": info("x", "n")})
     request = Request("POST", "/predict")

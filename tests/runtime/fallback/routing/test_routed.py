@@ -123,6 +123,22 @@ def test_a_compressed_body_goes_out_decompressed(routed, endpoint):
     assert endpoint.asked[0][2] == body
 
 
+@pytest.mark.parametrize(
+    ("sent", "asked"),
+    [
+        ({"content_type": "application/x-www-form-urlencoded"}, "application/json"),
+        ({}, "application/json"),
+        ({"content_type": "application/json; charset=utf-8"}, "application/json"),
+        ({"content_type": "application/problem+json"}, "application/problem+json"),
+    ],
+    ids=["curl", "none", "charset", "json"],
+)
+def test_json_goes_out_by_its_name(routed, endpoint, sent, asked):
+    response = ask(routed("batch > 0"), "POST", "/predict", b'{"instances":[[1,0,0]]}', **sent)
+    assert who(response) == ("endpoint", "batch")
+    assert endpoint.asked[0][1]["content-type"] == asked
+
+
 def test_a_callers_mistake_never_leaves(routed, endpoint):
     service = routed("batch > 0", "bytes > 0", "error", "canary 100%", "confidence < 1")
     assert "ragged" in predict(service, {"inputs": {"x": [[1, 2, 3], [1]]}}, 400)
