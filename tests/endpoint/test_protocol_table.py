@@ -236,7 +236,7 @@ def test_what_servers_tell_of_themselves(server):
     assert server.json("GET", "/ping") == (200, {"status": "Healthy"})
     assert server.json("GET", "/")[0] == 200
     assert server.json("GET", HEALTH) == (200, {"ready": True})
-    status, found = server.json("GET", "/models")
+    _, found = server.json("GET", "/models")
     assert [each["modelName"] for each in found["models"]] == ["affine", "mixed"]
     assert server.json("GET", "/models/affine")[1][0]["modelVersion"] == "1"
     _, found = server.json("GET", "/v1/models/affine/versions/1")

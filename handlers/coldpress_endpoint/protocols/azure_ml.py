@@ -55,7 +55,7 @@ class _AzureML:
         self._serving = serving
 
     async def live(self, _call: Call) -> Answer:
-        """The probes of a deployment, which look at the status alone; the words are those that KServe's clients expect."""
+        """What a deployment's probes ask, for the status alone; the words are those that KServe's clients expect."""
         return Answer(200, {"content-type": "application/json"}, b'{"status":"alive"}')
 
     async def score(self, call: Call) -> Answer:

@@ -140,7 +140,7 @@ class _TensorFlowServing:
         return answer.outputs
 
     async def status(self, call: Call) -> Answer:
-        """The versions of a model, or the one asked for; and what KServe, whose first protocol this is, tells beside."""
+        """The versions of a model, or the one asked for; beside them what KServe's first protocol tells."""
         model = self._model(call)
         found = [model] if "version" in call.params else self._serving.models.versions(model.name).values()
         told = [
