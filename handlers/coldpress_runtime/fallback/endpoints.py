@@ -148,7 +148,7 @@ def _unwrapped(reply: Reply) -> Reply:
         message = str(document.get("Message") or document.get("message") or "")
         original = int(document.get("OriginalStatusCode") or 0)
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return reply
+        document, message, original = {}, "", 0
     kind = reply.headers.get("x-amzn-errortype", "")
     if "no capacity" in message or kind.startswith("ModelNotReady"):
         seconds = 30  # instances take minutes

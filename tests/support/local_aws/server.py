@@ -13,6 +13,7 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 import cloudformation
 import events
+import sagemaker
 import states
 import storage
 from moto.cloudformation import responses
@@ -46,6 +47,7 @@ def install() -> None:
     """Close the gaps between what the SAM CLI asks of CloudFormation and what moto's does."""
     cloudformation.install()
     events.install()
+    sagemaker.install()
     states.install()
     storage.install()
 
