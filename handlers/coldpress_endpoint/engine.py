@@ -14,11 +14,11 @@ import onnxruntime as ort
 
 from coldpress_endpoint.settings import PROVIDERS
 from coldpress_endpoint.signature import Signature, read_signature
-from coldpress_runtime.errors import LoadError, RunError
+from coldpress_runtime.errors import EngineError, LoadError, RunError
 from coldpress_runtime.refused import complaint, plain
 from coldpress_runtime.tensor import BY_ONNX, DType, Tensor
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "is_lost"]
 
 Arrays = dict[str, Any]
 
@@ -63,6 +63,7 @@ class Engine:
 
         Raises:
             RunError: the model cannot run on these values.
+            EngineError: the GPU has failed; nothing will run in this process any more.
         """
         names = self._names if outputs is None else list(outputs)
         try:
@@ -72,7 +73,10 @@ class Engine:
                 zip(names, self._session.run(names, inputs if type(inputs) is dict else dict(inputs)), strict=True)
             )
         except _REFUSALS as error:
-            raise RunError(self._complaint(str(error), inputs, names)) from None
+            message = str(error)
+            if is_lost(message):
+                raise EngineError(f"The GPU has failed, and this process with it: {plain(message)}") from None
+            raise RunError(self._complaint(message, inputs, names)) from None
 
     def _run_narrow(self, inputs: Mapping[str, Any], names: list[str]) -> Arrays:
         feeds = {name: _to_value(array, self._dtypes.get(name)) for name, array in inputs.items()}
@@ -98,6 +102,15 @@ _REFUSALS: tuple[type[Exception], ...] = (
         if isinstance(kind, type) and issubclass(kind, Exception)
     ),
 )
+
+
+def is_lost(message: str) -> bool:
+    """Whether ONNX Runtime speaks of a GPU that failed under it, which only another process gets over.
+
+    Too little memory is not of that kind: a smaller request runs.
+    """
+    failed = any(word in message for word in ("CUDA failure", "CUDA error", "CUDNN failure", "CUBLAS failure"))
+    return failed and "out of memory" not in message
 
 
 def _lacks(dtype: DType) -> bool:

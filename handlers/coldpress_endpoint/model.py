@@ -13,7 +13,7 @@ from coldpress_endpoint.metrics import ModelMetrics
 from coldpress_endpoint.settings import Settings, cpus
 from coldpress_endpoint.signature import Signature
 from coldpress_endpoint.warmup import warm_up
-from coldpress_runtime.errors import BusyError, ColdpressError, DeadlineError
+from coldpress_runtime.errors import BusyError, ColdpressError, DeadlineError, EngineError
 
 __all__ = ["Model", "open_model"]
 
@@ -26,7 +26,7 @@ class Model:
         version: this one's.
         inputs: what it takes, in its order.
         outputs: what it gives.
-        ready: whether it answers.
+        ready: whether it answers; False for good once the GPU has failed.
         provider: where it runs.
     """
 
@@ -55,6 +55,9 @@ class Model:
             raise
         except DeadlineError:
             outcome = "late"
+            raise
+        except EngineError:
+            self.ready = False
             raise
         except ColdpressError as error:
             outcome = "refused" if error.status < 500 else "failed"

@@ -147,9 +147,9 @@ class Repository:
                     path = os.path.join(self.settings.models, name, version, MODEL_FILE)
                     old = open_model(name, version, path, self.settings, self._pool, self.metrics.of(name, version))
                     failed.pop(version, None)
-                except ColdpressError as error:
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with it is no matter of the others
                     outcome = "failed"
-                    failed[version] = str(error)
+                    failed[version] = str(error) if isinstance(error, ColdpressError) else f"{type(error).__name__}."
                     sys.stderr.write(f"coldpress: version {version} of model {name} does not open: {error}\n")
                 if served:
                     reloads = self.metrics.reloads

@@ -49,7 +49,12 @@ class Serving:
     @property
     def ready(self) -> bool:
         """Whether more requests are welcome: there is a model, and the server stays."""
-        return not self.draining and bool(self.models.names())
+        return not self.draining and self.live and bool(self.models.names())
+
+    @property
+    def live(self) -> bool:
+        """Whether this process can go on: False once a GPU has failed under a model, which only a new one gets over."""
+        return all(self.models.get(name).ready for name in self.models.names())
 
     async def predict(
         self,
@@ -75,6 +80,7 @@ class Serving:
             RunError: the model cannot run on these values.
             BusyError: too many wait already.
             DeadlineError: its time was over before it ran.
+            EngineError: the GPU has failed.
         """
         model = self.models.get(name or self.models.default, version)
         if ends is None:

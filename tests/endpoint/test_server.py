@@ -10,6 +10,8 @@ import threading
 import numpy as np
 import onnx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto as T
 from onnx import helper
 
@@ -222,6 +224,50 @@ def test_paths(server, method, path, status):
         assert "OPTIONS" in headers["allow"]
     if status >= 400:
         assert json.loads(text).keys() == {"error"}
+
+
+_tokens = st.sampled_from(
+    [
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b":",
+        b",",
+        b'"',
+        b'"inputs"',
+        b'"x"',
+        b'"data"',
+        b'"shape"',
+        b"1",
+        b"-1e9",
+        b"1e999",
+        b"NaN",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    path=st.sampled_from(
+        ["/predict", "/v2/models/affine/infer", "/v2/models/every/infer", "/v2/repository/index", "/admin/reload"]
+    ),
+    body=st.binary(max_size=64) | st.lists(_tokens, max_size=24).map(b"".join),
+    headers=st.fixed_dictionaries(
+        {},
+        optional={
+            "content_type": st.sampled_from(["application/json", "application/octet-stream", "text/csv", ";"]),
+            "content_encoding": st.sampled_from(["gzip", "deflate", "br", "identity"]),
+            "inference_header_content_length": st.sampled_from(["0", "3", "-1", "99999999999", "x"]),
+            "coldpress_deadline_ms": st.sampled_from(["5000", "x"]),
+        },
+    ),
+)
+def test_whatever_is_sent_is_no_fault_of_the_server(server, path, body, headers):
+    status, found, text = server.ask("POST", path, body, **headers)
+    assert status < 500, text
+    assert found["content-type"] == "application/json"
+    json.loads(text)
 
 
 def test_metadata_is_what_the_model_says(server):

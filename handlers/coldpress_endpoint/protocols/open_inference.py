@@ -35,7 +35,7 @@ def routes(serving: Serving) -> list[Route]:
         return _json(server_metadata())
 
     async def live(_call: Call) -> Answer:
-        return _json({"live": True})
+        return _json({"live": serving.live}, 200 if serving.live else 503)
 
     async def ready(_call: Call) -> Answer:
         return _json({"ready": serving.ready}, 200 if serving.ready else 503)
