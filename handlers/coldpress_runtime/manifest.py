@@ -189,7 +189,7 @@ class Manifest(Record):
 
     def check(self) -> None:
         """Check whether there is a model, the stand-in model and the warm-up's names."""
-        remote = self.fallback is not None and "does-not-fit" in self.fallback.when
+        remote = self.fallback is not None and self.fallback.remote
         for name in ("engine", "model", "warmup"):
             if (getattr(self, name) is None) != remote:
                 raise error(name, "null" if remote else "an object", getattr(self, name))

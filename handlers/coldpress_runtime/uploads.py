@@ -9,7 +9,8 @@ The object's bytes are the body of ``POST /predict``, and the answer becomes an 
 
 ``uploads/a/b.json`` is answered in ``scores/a/b.json.json``; what the sender would have to mend (a 4xx) in
 ``scores/a/b.json.error.json``, because to try again would not help. Where trying again may help, an error is raised,
-and the provider sends the event again. An object that this function wrote is never scored, or it would go round for
+and the provider sends the event again. Where the model is at an endpoint that answers later, ``.queue.json`` holds the
+job that the function can be asked for. An object that this function wrote is never scored, or it would go round for
 ever. Events may come twice: the answer depends on the upload alone, so the second writes the same bytes once more.
 """
 
@@ -33,7 +34,7 @@ __all__ = ["Upload", "answer_upload", "input_prefix", "output_prefix"]
 
 #: What stores say of an object whose type nobody told them; the runtime then takes it for JSON, as with no type.
 _UNKNOWN_TYPES = ("application/octet-stream", "binary/octet-stream")
-_BUSY = 429
+_QUEUED, _BUSY = 202, 429
 _ERROR = ".error.json"
 _LONGEST_KEY = 1023  # bytes: OSS's limit; Cloud Storage and Azure take one more
 
@@ -116,7 +117,8 @@ def answer_upload(
         record(request, response)
     if response.status >= 500 or response.status == _BUSY:
         raise ColdpressError(str(response.error or f"The answer to {upload.key} has status {response.status}."))
-    key = _answer_key(upload, ".json" if response.status < 400 else _ERROR)
+    end = ".queue.json" if response.status == _QUEUED else ".json" if response.status < 400 else _ERROR
+    key = _answer_key(upload, end)
     write(key, response.body)
     return key
 

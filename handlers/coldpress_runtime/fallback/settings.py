@@ -12,7 +12,8 @@ A rule says when a request goes there:
 ``confidence < P``    a row's largest probability is below P: that row goes, once the function's model has answered
 ``error``             the function's model refused the inputs or broke; never when the request is at fault
 ``canary P%``         every so often, whatever it holds
-``shadow P%``         so often it is asked beside the function's model, and only differences are counted
+``shadow P%``         so often it is asked beside the function's model, and only differences are counted: behind the
+                      answer in a container, before it where a process stops with its answer
 ===================== ================================================================================================
 
 Secrets are never part of the settings: they come from the environment.
@@ -224,6 +225,11 @@ class Fallback(Record):
     def rules(self) -> dict[str, float]:
         """The bounds of the rules by their names."""
         return dict(read_rule(item, "fallback.when") for item in self.when)
+
+    @property
+    def remote(self) -> bool:
+        """Whether the endpoint alone has the model."""
+        return "does-not-fit" in self.rules
 
     def check(self) -> None:
         """Check the rules together, the times against each other, and the names of outputs."""

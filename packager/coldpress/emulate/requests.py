@@ -58,8 +58,13 @@ def warmup_request(folder: Path, manifest: Manifest) -> HttpRequest:
     """Make an inference request of the inputs in the manifest's ``warmup``, in the protocol's binary form.
 
     Raises:
-        EmulateError: the warm-up data is shorter or longer than its shapes say.
+        EmulateError: the warm-up data is shorter or longer than its shapes say, or there is none because the model is
+            at an endpoint.
     """
+    if manifest.fallback is not None and manifest.fallback.remote:
+        raise EmulateError(
+            "The function's model is at its endpoint, so that it has no inputs of its own; give a request."
+        )
     data = (folder / manifest.warmup.data).read_bytes() if manifest.warmup.data else None
     inputs, parts, place = [], [], 0
     for item in manifest.warmup.inputs:

@@ -55,6 +55,8 @@ def _read_build(build: Path, body: Path | None) -> Subject:
         manifest = manifest_of(folder)
         if manifest is None:
             raise FitError(f"{build} holds no coldpress.json: expected what `coldpress pack` wrote; pack it again.")
+        if manifest.fallback is not None and manifest.fallback.remote:
+            raise FitError(f"{build} has no model of its own: its endpoint does. Give the model to measure it.")
         architecture = _architecture(build, manifest)
         request = warmup_request(folder, manifest) if body is None else request_from_file(body, manifest)
         with progress(f"start {build} {_ROUNDS} times"):

@@ -68,6 +68,8 @@ def prepared(build: Path) -> Iterator[BatchFunction]:
         manifest = manifest_of(folder)
         if manifest is None:
             raise EmulateError(f"{build} holds no coldpress.json, so nothing says what it scores with; pack it again.")
+        if manifest.fallback is not None and manifest.fallback.remote:
+            raise EmulateError(f"{build} has no model of its own: its endpoint does. Give a function that has one.")
         root = Path(scratch, "function")
         _lay_out(folder, manifest, root)
         _place_engine(build, manifest.engine, root)
@@ -103,7 +105,7 @@ def _lay_out(folder: Path, manifest: Manifest, root: Path) -> None:
     for place in folder.iterdir():
         if place.name not in {"coldpress.json", "coldpress_runtime", engine.parts[0]}:
             (root / place.name).symlink_to(place.resolve())
-    (root / "coldpress.json").write_text(json.dumps({**manifest.to_dict(), "threads": 1}), "utf-8")
+    (root / "coldpress.json").write_text(json.dumps({**manifest.to_dict(), "threads": 1, "fallback": None}), "utf-8")
 
 
 def _place_engine(build: Path, engine: Engine, root: Path) -> None:

@@ -54,6 +54,8 @@ def examples(manifest: Manifest, warmup: bytes | None) -> list[dict[str, Any]]:
     layout, None for zeros and empty texts.
     """
     found: list[dict[str, Any]] = []
+    if _is_elsewhere(manifest):
+        return found
     place = 0
     for item in manifest.warmup.inputs:
         dtype, count = DTYPES[item.datatype], math.prod(item.shape)
@@ -89,4 +91,11 @@ def _texts_size(data: bytes, count: int) -> int:
 
 def warmup_data(folder: Path, manifest: Manifest) -> bytes | None:
     """Read the manifest's warm-up data out of the unpacked function in ``folder``."""
-    return None if manifest.warmup.data is None else (folder / manifest.warmup.data).read_bytes()
+    if _is_elsewhere(manifest) or manifest.warmup.data is None:
+        return None
+    return (folder / manifest.warmup.data).read_bytes()
+
+
+def _is_elsewhere(manifest: Manifest) -> bool:
+    """Tell whether the model is at an endpoint alone, and nothing warms it up here."""
+    return manifest.fallback is not None and manifest.fallback.remote

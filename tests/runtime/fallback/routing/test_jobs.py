@@ -11,6 +11,7 @@ from coldpress_runtime.fallback.tensors import write_question
 from coldpress_runtime.http import Response
 from coldpress_runtime.json_text import dump
 from coldpress_runtime.tensor import Tensor
+from coldpress_runtime.uploads import Upload, answer_upload
 from tests.support.http import ask, get
 
 SURE, UNSURE = [0.9, 0.05, 0.05], [0.4, 0.3, 0.3]
@@ -128,3 +129,13 @@ def test_jobs_are_described_where_requests_are_queued(routed):
 
 def test_the_description_is_a_valid_one(routed):
     schemathesis.openapi.from_dict(get(routed("batch > 0", **ASYNC), "/openapi.json")).validate()
+
+
+def test_an_upload_that_is_queued_leaves_its_job(routed):
+    service = routed("batch > 0", **ASYNC)
+    service.door = Queue()
+    body = json.dumps({"instances": [SURE]}).encode()
+    upload = Upload("bucket", "uploads/a.json", "application/json", len(body), "1")
+    written = {}
+    assert answer_upload(service, upload, lambda: body, written.__setitem__) == "scores/a.json.queue.json"
+    assert json.loads(written["scores/a.json.queue.json"]) == {"status": "queued", "id": "7"}
