@@ -23,7 +23,7 @@ __all__ = ["Blocks", "WholeFile"]
 _BLOCK_BYTES = 4 << 20
 _AHEAD = 3
 _KEPT = 8
-_LARGE = 256 << 10
+_NEAR_BYTES = 256 << 10  # of a block that is at hand: more would only lie in memory
 
 
 class Blocks:
@@ -55,7 +55,7 @@ class Blocks:
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, none at the end."""
         if not self._rest:
-            if self._is_near and size >= _LARGE:
+            if self._is_near and size >= _NEAR_BYTES:
                 return self._read(size)
             self._rest = memoryview(self._next())
         part, self._rest = self._rest[:size], self._rest[size:]
@@ -85,7 +85,7 @@ class Blocks:
 
     def _next(self) -> bytes:
         if self._is_near:
-            return self._read(_BLOCK_BYTES)
+            return self._read(_NEAR_BYTES)
         began = perf_counter()
         self._ask()
         if not self._coming:

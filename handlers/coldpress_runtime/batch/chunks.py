@@ -31,10 +31,11 @@ class Position(NamedTuple):
 class Sizes:
     """How large a chunk may become: bytes and records; and the longest record that is held in memory at all.
 
-    A job adapts them to its speed while a format yields chunks: they are to be looked at anew for each.
+    A job adapts them to its speed while a format yields chunks: they are to be looked at anew for each. Of fast models
+    chunks have so many bytes that little more is held of a large input than of a small one.
     """
 
-    bytes: int = 1 << 20
+    bytes: int = 1 << 18
     rows: int = 1 << 16
     record_bytes: int = 16 << 20
 

@@ -205,7 +205,7 @@ class _Run:
             return
         state.damage = self.damage
         if state.damage and state.position.row:
-            state.rejects.pending += reject_line(Reject(state.position.row, state.damage, b""))
+            state.rejects.add(reject_line(Reject(state.position.row, state.damage, b"")))
             state.rejected += 1
         state.failure = failure_of(state, job.options.max_rejects)
         state.complete = True
@@ -252,8 +252,8 @@ class _Run:
         state.position = scored.end
         state.scored += scored.scored
         state.rejected += scored.rejected
-        state.scores.pending += scored.output
-        state.rejects.pending += scored.rejects
+        state.scores.add(scored.output)
+        state.rejects.add(scored.rejects)
         for part, seconds in (*scored.seconds.items(), ("read", source.take_seconds())):
             state.seconds[part] = state.seconds.get(part, 0.0) + seconds
         self.pace.learn(scored)

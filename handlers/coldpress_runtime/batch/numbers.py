@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_number", "read_numbers"]
 
-_BLOCK = 1 << 15  # fields; fewer, and calls of numpy show; more, and a dozen arrays of words leave the caches
+_BLOCK = 1 << 14  # fields; fewer, and calls of numpy show; more, and a dozen arrays of words leave the caches
 _MOST = 1 << 53  # integers up to it are floats
 _POWERS = 10.0 ** np.arange(23)  # all of them exact
 _TOO_LARGE = {2: 65520.0, 4: (2 - 2**-24) * 2.0**127, 8: inf}  # by bytes: from here on a float rounds to infinity

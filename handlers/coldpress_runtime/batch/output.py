@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from coldpress_runtime.errors import BatchError, ConflictError
@@ -26,12 +27,12 @@ class Output:
 
     Attributes:
         key: the object's name.
-        pending: bytes that are in no part yet.
     """
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.pending = bytearray()
+        self._pending: deque[memoryview] = deque()
+        self._held = 0
         self._token: dict[str, Any] | None = None
         self._tags: list[str] = []
         self._number = 1
@@ -40,11 +41,21 @@ class Output:
     @property
     def size(self) -> int:
         """How many bytes there are by now, uploaded or pending."""
-        return self._sent + len(self.pending)
+        return self._sent + self._held
+
+    @property
+    def pending(self) -> bytes:
+        """The bytes that are in no part yet."""
+        return b"".join(self._pending)
+
+    def add(self, data: bytes) -> None:
+        """Write more."""
+        self._pending.append(memoryview(data))
+        self._held += len(data)
 
     def is_due(self, store: Store) -> bool:
         """Whether there is a whole part to send."""
-        return len(self.pending) >= self._part_bytes(store)
+        return self._held >= self._part_bytes(store)
 
     def send(self, store: Store) -> None:
         """Upload one part.
@@ -58,12 +69,30 @@ class Output:
     def _send(self, store: Store, token: dict[str, Any], size: int) -> None:
         if self._number > _PARTS:
             raise BatchError(f"{self.key} would be larger than an upload can be; cut the input into smaller objects.")
-        with memoryview(self.pending) as view:
-            part = view[:size].tobytes()
+        part = self._first(size)
         self._tags.append(store.add(token, self._number, part))
         self._number += 1
-        self._sent += len(part)
-        del self.pending[: len(part)]
+        self._drop(len(part))
+
+    def _first(self, size: int) -> bytes:
+        """So many of the pending bytes."""
+        parts: list[memoryview] = []
+        for piece in self._pending:
+            parts.append(piece[:size])
+            size -= len(parts[-1])
+            if not size:
+                break
+        return b"".join(parts)
+
+    def _drop(self, size: int) -> None:
+        """Forget as many: they are sent."""
+        self._sent += size
+        self._held -= size
+        while size:
+            piece = self._pending.popleft()
+            if len(piece) > size:
+                self._pending.appendleft(piece[size:])
+            size -= min(size, len(piece))
 
     def _part_bytes(self, store: Store) -> int:
         return store.part_bytes * (1 + self._number // _PARTS_OF_A_SIZE)
@@ -76,11 +105,11 @@ class Output:
         """
         try:
             if self._token is None:
-                store.put(self.key, bytes(self.pending), replaces="")
-                self._sent, self.pending = len(self.pending), bytearray()
+                store.put(self.key, self.pending, replaces="")
+                self._drop(self._held)
                 return
-            if self.pending:
-                self._send(store, self._token, len(self.pending))
+            if self._held:
+                self._send(store, self._token, self._held)
             store.finish(self._token, self._tags)
         except ConflictError:
             there = store.stat(self.key)
@@ -104,7 +133,7 @@ class Output:
             "tags": self._tags,
             "number": self._number,
             "sent": self._sent,
-            "pending": len(self.pending),
+            "pending": self._held,
         }
 
     @classmethod
@@ -115,5 +144,5 @@ class Output:
         output._tags = document["tags"]
         output._number = document["number"]
         output._sent = document["sent"]
-        output.pending = bytearray(pending)
+        output.add(pending)
         return output

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["EndedError", "Object", "Task", "Worker"]
 
 #: Every chunk makes and drops arrays of some hundred kilobytes. Left to itself, glibc gives each back to the system and
-#: asks for it again, and numbers take twice the time to read (mallopt(3): M_MMAP_THRESHOLD and its neighbours).
+#: asks for it again, and numbers take twice the time to read (mallopt(3): M_MMAP_THRESHOLD and its neighbours). Threads
+#: share one arena: what one of them has dropped, another one takes.
 _MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TOP_PAD_": str(16 << 20),
+    "MALLOC_TOP_PAD_": str(1 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
 }
 

@@ -19,7 +19,7 @@ import orjson
 from coldpress_runtime.batch.chunks import RAW_BYTES, Reject
 from coldpress_runtime.batch.features import has_batch_axis, tell
 from coldpress_runtime.batch.independence import are_independent, has_rows
-from coldpress_runtime.batch.writers import CsvWriter, JsonLinesWriter, json_texts
+from coldpress_runtime.batch.writers import CsvWriter, JsonLinesWriter
 from coldpress_runtime.errors import BatchError, HookError, RequestError, RunError
 from coldpress_runtime.json_text import describe
 from coldpress_runtime.protocol import quoted
@@ -222,8 +222,9 @@ class Scorer:
                 columns[0] += documents
             else:
                 found += places.tolist()
-                for column, info in zip(columns, self._outputs, strict=True):
-                    column.extend(json_texts(self._by_row(values[info.name], info, len(places)), info))
+                for place, info in enumerate(self._outputs):
+                    by_row = self._by_row(values[info.name], info, len(places))
+                    columns[place].extend(self._writer.texts(place, by_row))
         if not found:
             return 0, b""
         order = np.argsort(np.array(found))

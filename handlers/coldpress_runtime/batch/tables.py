@@ -108,7 +108,7 @@ class _Upload(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        self._output.pending += data
+        self._output.add(bytes(data))
         while self._output.is_due(self._store):
             self._output.send(self._store)
         return memoryview(data).nbytes

@@ -29,6 +29,7 @@ __all__ = ["CsvWriter", "JsonLinesWriter", "json_texts", "output_names"]
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _NAN, _MORE, _LESS = b'"NaN"', b'"Infinity"', b'"-Infinity"'
+_BARE = (b"NaN", b"Infinity", b"-Infinity")  # the same in CSV
 _TAKEN = ("row", "file")
 _QUOTED = (b",", b'"', b"\n", b"\r")  # what a CSV field holds only between quotes
 
@@ -53,6 +54,7 @@ class JsonLinesWriter:
     """
 
     def __init__(self, outputs: Sequence[ValueInfo]) -> None:
+        self._outputs = outputs
         self._keys = [b"," + orjson.dumps(name) + b":" for name in output_names(outputs)]
 
     def head(self, *, files: bool = False) -> bytes:
@@ -60,8 +62,12 @@ class JsonLinesWriter:
         del files
         return b""
 
+    def texts(self, place: int, values: Any) -> list[bytes]:
+        """Return what a line has of an output, for each row; see ``json_texts``."""
+        return json_texts(values, self._outputs[place])
+
     def rows(self, numbers: Array, texts: Sequence[Sequence[bytes]], files: Sequence[str] | None = None) -> bytes:
-        """Return the lines of rows: their numbers, their files, and for each output the JSON texts of its values."""
+        """Return the lines of rows: their numbers, their files, and ``texts`` of each output."""
         columns = self._begin(numbers, files)
         for key, column in zip(self._keys, texts, strict=True):
             columns += [key, column]
@@ -86,6 +92,7 @@ class CsvWriter:
     """
 
     def __init__(self, outputs: Sequence[ValueInfo], *, merged: bool = False) -> None:
+        self._outputs = outputs
         self._names: list[str] = []
         self._flat = []
         for info, name in zip(outputs, output_names(outputs), strict=True):
@@ -100,11 +107,20 @@ class CsvWriter:
         names = ["row", *(["file"] if files else []), *self._names]
         return b",".join(_quote(name.encode()) for name in names) + b"\n"
 
+    def texts(self, place: int, values: Any) -> list[bytes]:
+        """Return the fields that a line has of an output, for each row; ``values`` as in ``json_texts``."""
+        info = self._outputs[place]
+        if self._flat[place] is None:
+            return [_quote(_text(text)) for text in json_texts(values, info)]
+        if isinstance(values, Tensor) and (array := values.numpy()).size:
+            return _numeric_texts(array.reshape(len(array), -1), _BARE)
+        return list(map(_fields, json_texts(values, info)))
+
     def rows(self, numbers: Array, texts: Sequence[Sequence[bytes]], files: Sequence[str] | None = None) -> bytes:
-        """Return the lines of rows: their numbers, their files, and for each output the JSON texts of its values."""
+        """Return the lines of rows: their numbers, their files, and ``texts`` of each output."""
         columns = self._begin(numbers, files)
-        for width, column in zip(self._flat, texts, strict=True):
-            columns += [b",", [_quote(_text(text)) for text in column] if width is None else list(map(_fields, column))]
+        for column in texts:
+            columns += [b",", column]
         return _interleave([*columns, b"\n"], len(numbers))
 
     def merged(self, numbers: Array, documents: Sequence[bytes], files: Sequence[str] | None = None) -> bytes:
@@ -133,7 +149,8 @@ def json_texts(values: Any, info: ValueInfo) -> list[bytes]:
     return _numeric_texts(array)
 
 
-def _numeric_texts(array: Array) -> list[bytes]:
+def _numeric_texts(array: Array, constants: Sequence[bytes] = (_NAN, _MORE, _LESS)) -> list[bytes]:
+    """The rows of numbers as JSON; as CSV where ``constants`` are those of CSV: then there are two axes."""
     if not len(array):
         return []
     if array.dtype == np.float16:
@@ -142,20 +159,21 @@ def _numeric_texts(array: Array) -> list[bytes]:
     text = orjson.dumps(array, option=_OPTIONS)
     opened, closed = b"[" * (array.ndim - 1), between
     texts = text[array.ndim : -array.ndim].split(between + b"," + opened)
-    if opened:
+    if opened and constants != _BARE:
         texts = [opened + item + closed for item in texts]
     if array.dtype.kind == "f":
         finite = np.isfinite(array.reshape(len(array), -1)).all(1)
         for place in np.flatnonzero(~finite):
-            texts[place] = _with_constants(texts[place], array[place])
+            texts[place] = _with_constants(texts[place], array[place], constants)
     return texts
 
 
-def _with_constants(text: bytes, values: Array) -> bytes:
+def _with_constants(text: bytes, values: Array, constants: Sequence[bytes]) -> bytes:
     """Put names where orjson has written null."""
     flat = values.ravel()
     odd = flat[~np.isfinite(flat)]
-    names = [_NAN if value != value else _MORE if value > 0 else _LESS for value in odd]  # noqa: PLR0124 - NaN differs
+    nan, more, less = constants
+    names = [nan if value != value else more if value > 0 else less for value in odd]  # noqa: PLR0124 - NaN differs
     pieces = text.split(b"null")
     return b"".join(piece + name for piece, name in zip(pieces, [*names, b""], strict=True))
 

@@ -16,6 +16,7 @@ CONTENT = bytes(range(256)) * 40
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setattr(blocks, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(blocks, "_NEAR_BYTES", 1000)
     made = LocalStore(str(tmp_path))
     made.put("x", CONTENT)
     return made
@@ -25,7 +26,7 @@ def store(tmp_path, monkeypatch):
 @pytest.mark.parametrize("start", [0, 1, 999, 1000, 10_239, 10_240])
 @pytest.mark.parametrize("size", [1, 700, 5000])
 def test_blocks_are_the_object_from_there_on(store, start, size, near, monkeypatch):
-    monkeypatch.setattr(blocks, "_LARGE", 5000)
+    monkeypatch.setattr(blocks, "_NEAR_BYTES", 5000)
     store.is_near = near
     with Blocks(store, store.stat("x"), start) as stream:
         assert b"".join(iter(lambda: stream.read(size), b"")) == CONTENT[start:]

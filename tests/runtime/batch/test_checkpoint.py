@@ -31,8 +31,8 @@ def test_a_state_is_what_it_was_written_as(offset, row, scored, damage, complete
     state = State(Output("scores"), Output("rejects"), Position(offset, row), scored, row - scored, damage)
     state.complete = complete
     state.seconds = {"run": 0.25}
-    state.scores.pending += scores
-    state.rejects.pending += rejects
+    state.scores.add(scores)
+    state.rejects.add(rejects)
     head, again = _parsed(state.to_bytes("job", owner, 1.5))
     assert (head["job"], head["owner"], head["lease_s"]) == ("job", owner, 1.5)
     assert (again.scores.pending, again.rejects.pending) == (scores, rejects)
@@ -76,7 +76,7 @@ def test_who_has_lost_a_job_can_neither_save_nor_release_it(layout):
 def test_who_takes_over_passes_over_the_part_that_may_be_under_way(layout):
     layout.store.part_bytes = 4
     first, state = claimed(layout)
-    state.scores.pending += b"12345678"
+    state.scores.add(b"12345678")
     state.scores.send(layout.store)
     first.save(state)
     numbers = [claimed(layout)[1].scores._number for _ in range(3)]

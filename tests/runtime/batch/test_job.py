@@ -217,7 +217,7 @@ def test_a_checkpoint_that_says_nothing_is_none(store, what):
 @pytest.mark.parametrize("change", ["deleted", "replaced"])
 @pytest.mark.parametrize("when", ["before", "while"])
 def test_an_input_that_is_no_more_leaves_nothing_behind(store, tmp_path, monkeypatch, change, when):
-    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 1000)  # so that it is not read ahead to the end
+    monkeypatch.setattr(blocks, "_NEAR_BYTES", 1000)  # so that it is not read to the end at once
 
     def alter(chunk):
         if chunk.first < 2:

@@ -21,7 +21,7 @@ def content(store, key):
 
 def write(output, store, pieces):
     for piece in pieces:
-        output.pending += piece
+        output.add(piece)
         while output.is_due(store):
             output.send(store)
 
@@ -34,7 +34,7 @@ def test_the_object_is_what_was_written(tmp_path_factory, pieces):
     whole = b"".join(pieces)
     assert (output.size, len(output.pending)) == (len(whole), len(whole) % 10)
     assert store.stat("out") is None
-    again = Output.from_dict(output.to_dict(), bytes(output.pending))
+    again = Output.from_dict(output.to_dict(), output.pending)
     output.finish(store)
     again.finish(store)
     assert content(store, "out") == whole
@@ -46,7 +46,7 @@ def test_what_is_small_needs_no_upload(store):
         begin = None
 
     output = Output("out")
-    output.pending += b"small"
+    output.add(b"small")
     output.finish(NoUploads(store._folder))
     assert content(store, "out") == b"small"
 
@@ -66,12 +66,11 @@ def test_parts_grow_so_that_an_upload_holds_more(store):
     output._number = 999
     sizes = []
     for _ in range(3):
-        output.pending += b"x" * 25
+        output.add(b"x" * 25)
         output.send(store)
         sizes.append(int(output._tags[-1].partition("-")[2]))
-        output.pending.clear()
     assert sizes == [10, 20, 20]
     output._number = 10_001
-    output.pending += b"x" * 200
+    output.add(b"x" * 200)
     with pytest.raises(BatchError, match="cut the input into smaller objects"):
         output.send(store)

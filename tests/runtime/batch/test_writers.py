@@ -93,16 +93,19 @@ def test_names_with_quotes():
     assert json.loads(line) == {"row": 0, 'a"b': 1}
 
 
-def _table(infos, numbers, texts):
+def _table(infos, numbers, outputs):
     writer = CsvWriter(infos)
+    texts = [writer.texts(place, values) for place, values in enumerate(outputs)]
     text = (writer.head() + writer.rows(np.array(numbers), texts)).decode()
     return list(csv.reader(text.splitlines(keepends=True), strict=True))
 
 
 def test_csv_has_a_column_a_number():
     infos = [_info("label", "INT64", ("n",)), _info("p,q", "FP32", ("n", 2, 1)), _info("w", "BOOL", ("n", 1))]
-    texts = [[b"3", b"4"], [b"[[0.1],[0.2]]", b'[["NaN"],["-Infinity"]]'], [b"[true]", b"[false]"]]
-    assert _table(infos, [5, 9], texts) == [
+    pairs = np.array([[[0.1], [0.2]], [[np.nan], [-np.inf]]], np.float32)
+    outputs = [Tensor.from_flat("INT64", (2,), [3, 4]), Tensor.from_numpy(pairs),
+               Tensor.from_flat("BOOL", (2, 1), [True, False])]  # fmt: skip
+    assert _table(infos, [5, 9], outputs) == [
         ["row", "label", "p,q.0", "p,q.1", "w"],
         ["5", "3", "0.1", "0.2", "true"],
         ["9", "4", "NaN", "-Infinity", "false"],
@@ -114,11 +117,27 @@ def test_csv_has_one_column_of_json_where_the_model_does_not_say_how_many():
         _info("open", "FP32", ("n", "m")), _info("text", "BYTES", ("n",)), _info("texts", "BYTES", ("n", 2)),
         ValueInfo("maps", "sequence"), _info("whole", "FP32", (3,)), _info("unknown", "FP32", ()),
     ]  # fmt: skip
-    texts = [[b"[1.0,2.0]"], [b'"a,\\"b\\n"'], [b'["x","y"]'], [b'{"1":0.5}'], [b"[1,2,3]"], [b"7"]]
-    assert _table(infos, [0], texts) == [
-        ["row", "open", "text", "texts", "maps", "whole", "unknown"],
-        ["0", "[1.0,2.0]", 'a,"b\n', '["x","y"]', '{"1":0.5}', "[1,2,3]", "7"],
+    outputs = [
+        Tensor.from_flat("FP32", (1, 2), [1, 2]),
+        Tensor("BYTES", (1,), ['a,"b\n']),
+        Tensor("BYTES", (1, 2), ["x", "y"]),
+        [[{1: 0.5}]],
+        [Tensor.from_flat("FP32", (3,), [1, 2, 3])],
+        [7],
     ]
+    assert _table(infos, [0], outputs) == [
+        ["row", "open", "text", "texts", "maps", "whole", "unknown"],
+        ["0", "[1.0,2.0]", 'a,"b\n', '["x","y"]', '[{"1":0.5}]', "[1.0,2.0,3.0]", "7"],
+    ]
+
+
+@given(hnp.arrays("float32", hnp.array_shapes(min_dims=2, max_dims=3, max_side=3)), st.booleans())
+def test_csv_has_the_numbers_of_json(array, one_by_one):
+    """However rows ran: together, or each by itself."""
+    writer = CsvWriter([_info("y", "FP32", ("n", *array.shape[1:]))])
+    values = [Tensor.from_numpy(row) for row in array] if one_by_one else Tensor.from_numpy(array)
+    texts = json_texts(Tensor.from_numpy(array), _info())
+    assert writer.texts(0, values) == [text.translate(None, b'[]"') for text in texts]
 
 
 def test_no_rows_are_no_bytes():

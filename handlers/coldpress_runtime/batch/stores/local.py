@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalStore", "open_place"]
 
-_PART_BYTES = 4 << 20
+_PART_BYTES = 1 << 20  # what a job holds in memory: to append to a file costs the same for any size
 _COPY_BYTES = 1 << 20
 _LOCK_S = 30
 _LOOK_EVERY_S = 0.001
