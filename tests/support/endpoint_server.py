@@ -7,10 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,12 @@ def put_model(folder: Path, name: str, version: str, model: onnx.ModelProto) -> 
 
 @dataclass(frozen=True)
 class EndpointServer:
-    """A running server: its ports, and the process."""
+    """A running server: its ports, the process, and the lines that it has written since it answers."""
 
     port: int
     grpc_port: int
     process: subprocess.Popen
+    log: list[str] = field(repr=False)
 
     @property
     def url(self) -> str:
@@ -128,7 +130,7 @@ def run_endpoint(folder: Path, **environ: str) -> Iterator[EndpointServer]:
         text=True,
     ) as process:
         try:
-            said = ""
+            said, log = "", []
             for line in process.stderr:
                 said += line
                 found = re.search(r"HTTP at port (\d+), gRPC at port (\d+)", line)
@@ -136,9 +138,11 @@ def run_endpoint(folder: Path, **environ: str) -> Iterator[EndpointServer]:
                     break
             else:
                 raise RuntimeError(said)
-            yield EndpointServer(int(found[1]), int(found[2]), process)
+            # A server that waits for somebody to read its log answers nobody.
+            threading.Thread(target=lambda: log.extend(process.stderr), daemon=True).start()
+            yield EndpointServer(int(found[1]), int(found[2]), process, log)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.send_signal(signal.SIGTERM)  # the second: at once
-                process.communicate(timeout=60)
+                process.wait(60)
