@@ -164,15 +164,14 @@ class Door:
             return self._send(asking.origin, message, ends, asking.judge)
 
         def is_ready() -> bool:
-            if asking.ready is None:
-                return True  # the question itself has to find out
-            probe = Message("GET", asking.ready, {}, b"")
+            probe = Message("GET", asking.ready or "", {}, b"")
             try:
                 return self._send(asking.origin, probe, ends, asking.judge, guarded=False).status == 200
             except DoorError:
                 return False
 
-        return wait_until_ready(ask, is_ready, self._breaker.close, ends, first)
+        told = None if asking.ready is None else is_ready  # else the question itself has to find out
+        return wait_until_ready(ask, told, self._breaker.close, ends, first)
 
 
 def _is_plain(value: str | None) -> bool:

@@ -44,6 +44,7 @@ __all__ = ["Tries"]
 #: last.
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 1.0
+_GRACE_S = 0.02  # for tries that run on threads to say themselves that their deadline has passed
 
 
 class _Line:
@@ -243,7 +244,7 @@ class Tries:
         try:
             while running:
                 now = perf_counter()
-                until = ends if hedge_at is None else min(ends, hedge_at)
+                until = ends + _GRACE_S if hedge_at is None else min(ends + _GRACE_S, hedge_at)
                 try:
                     reply, error = outcomes.get(timeout=max(0.0, until - now))
                 except Empty:

@@ -172,24 +172,29 @@ def _judge_queue(reply: Reply) -> Reply:
 
 
 def wait_until_ready(
-    ask: Callable[[], Reply], is_ready: Callable[[], bool], woken: Callable[[], None], ends: float,
+    ask: Callable[[], Reply],
+    is_ready: Callable[[], bool] | None,
+    woken: Callable[[], None],
+    ends: float,
     first: WakingError,
-) -> Reply:  # fmt: skip
+) -> Reply:
     """Ask again as soon as the endpoint is ready.
 
     Args:
         ask: asks the question.
-        is_ready: asks the endpoint whether it is.
+        is_ready: asks the endpoint whether it is; None where only the question itself can tell, which is then asked
+            no sooner than the endpoint said.
         woken: called before the question is asked again.
         ends: when the answer must be there, in ``perf_counter()`` seconds.
         first: what the first try met, raised when the deadline is shorter than the wait.
     """
-    pause = _SOONEST_S
-    while perf_counter() + 2 * pause < ends:
+    pause = _SOONEST_S if is_ready is not None else float(first.retry_after)
+    while perf_counter() + pause + _SOONEST_S < ends:
         sleep(pause)
-        pause = min(2 * pause, _LATEST_S)
-        if not is_ready():
-            continue
+        if is_ready is not None:
+            pause = min(2 * pause, _LATEST_S)
+            if not is_ready():
+                continue
         woken()
         try:
             return ask()

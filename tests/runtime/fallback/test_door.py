@@ -348,6 +348,29 @@ def test_when_it_does_not_wake_in_time_the_caller_hears_when_to_come_back(make_d
     assert raised.value.retry_after == 30
 
 
+@pytest.mark.parametrize("hedge", [None, 0.02])
+def test_questions_that_are_never_answered_open_the_breaker(make_door, proxy, hedge):
+    proxy.always = Fault("half-open")
+    door = make_door(breaker={"failures": 2}, hedge_after_s=hedge)
+    for _ in range(1 if hedge else 2):
+        with pytest.raises(DoorLateError):
+            door.ask(question(ROWS), soon(0.3))
+    with pytest.raises(DoorBusyError):
+        door.ask(question(ROWS), soon())
+
+
+def test_where_readiness_cannot_be_asked_the_question_waits_as_long_as_it_was_told(make_door, proxy):
+    proxy.queue.append(Fault("status", status=503, headers={"Retry-After": "1"}))
+    door = make_door(endpoint={"kind": "azure-ml", "url": f"{proxy.url}/score"}, waking="queue")
+    start = perf_counter()
+    assert values(door.ask(question(ROWS), soon())) == expected(ROWS)
+    assert perf_counter() - start >= 1
+    assert [seen.target for seen in proxy.seen] == ["/score", "/score"]
+    proxy.queue.append(Fault("status", status=503, headers={"Retry-After": "30"}))
+    with pytest.raises(WakingError):
+        door.ask(question(ROWS), soon(5))
+
+
 def test_more_questions_than_allowed_at_a_time_are_refused(make_door, proxy):
     door = make_door(concurrency=2)
     proxy.always = Fault("half-open")
