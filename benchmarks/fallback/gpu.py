@@ -25,6 +25,7 @@ from benchmarks.fallback.rates import Effort, in_turn, short_text
 from benchmarks.fallback.vgg import write_vgg
 from benchmarks.serve.arms import Server
 from coldpress.console import say
+from coldpress.model.files import model_bytes
 from coldpress_endpoint.engine import Engine
 from tests.support import minilm
 
@@ -75,7 +76,7 @@ def _model(path: Path, feeds: Mapping[str, np.ndarray]) -> dict[str, Any]:
     off = max(float(np.abs(found[name] - want[name]).max() / np.abs(want[name]).max()) for name in want)
     by_batch = {str(size): _rows_a_second(fast, feeds, size) for size in _BATCHES}
     say(f"    {path.name} by {fast.provider}: off by {off:.2g}")
-    return {"provider": fast.provider, "off": off, "bytes": path.stat().st_size, "rows_a_second": by_batch}
+    return {"provider": fast.provider, "off": off, "bytes": model_bytes(path), "rows_a_second": by_batch}
 
 
 def _rows_a_second(engine: Engine, feeds: Mapping[str, np.ndarray], size: int) -> float:
