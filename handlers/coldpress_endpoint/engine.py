@@ -91,6 +91,9 @@ class Engine:
         return complaint(message, given, [each.info for each in self.inputs], names, self._names)
 
 
+_SILENT = 4  # ORT_LOGGING_LEVEL_FATAL: what goes wrong is raised, and told here
+_absent: set[str] = set()  # providers of which it was told that they do not load
+
 #: What ONNX Runtime's binding raises: its own classes, which share no base but Exception, and Python's.
 _REFUSALS: tuple[type[Exception], ...] = (
     RuntimeError,
@@ -119,32 +122,35 @@ def _lacks(dtype: DType) -> bool:
 
 
 def _open(path: str, providers: Sequence[str], threads: int, cache: str) -> tuple[Any, str]:
+    """Open a session; what a GPU's provider does not take falls to the next ones, within the same session."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
+    options.log_severity_level = _SILENT
+    ort.set_default_logger_severity(_SILENT)
     there = ort.get_available_providers()
-    reason = ""
-    for provider in providers:
-        known = PROVIDERS[provider]
-        if known not in there:
-            continue
-        # What a GPU's provider does not take falls to the next ones, within the same session.
-        wanted = [PROVIDERS[each] for each in providers[providers.index(provider) :] if PROVIDERS[each] in there]
+    wanted = [provider for provider in providers if PROVIDERS[provider] in there]
+    reason = f"none of the providers {', '.join(providers)} is in this build of ONNX Runtime."
+    while wanted:
+        configured = [_configured(PROVIDERS[provider], cache) for provider in wanted]
         try:
-            session = ort.InferenceSession(
-                path, options, [_configured(each, cache) for each in wanted], enable_fallback=0
-            )
+            session = ort.InferenceSession(path, options, configured, enable_fallback=0)
         except _REFUSALS as error:
+            failed = wanted.pop(0)
             reason = plain(str(error), path)
-            if provider != providers[-1]:
-                sys.stderr.write(f"coldpress: {provider} does not open {os.path.basename(path)}: {reason}\n")
+            if wanted:
+                sys.stderr.write(f"coldpress: {failed} does not open {os.path.basename(path)}: {reason}\n")
             continue
-        if known in session.get_providers():  # one whose libraries are missing is left out without an error
-            return session, provider
-        sys.stderr.write(f"coldpress: {provider} is built in, but its libraries do not load here.\n")
-    if not reason:
-        reason = f"none of the providers {', '.join(providers)} is in this build of ONNX Runtime."
+        loaded = session.get_providers()  # without those whose libraries are missing
+        for provider in wanted:
+            if PROVIDERS[provider] not in loaded and provider not in _absent:
+                _absent.add(provider)
+                sys.stderr.write(f"coldpress: the libraries of {provider} do not load here, so it is passed over.\n")
+        found = [provider for provider in wanted if PROVIDERS[provider] in loaded]
+        if found:
+            return session, found[0]
+        reason = f"the libraries of {', '.join(wanted)} do not load here."
+        break
     raise LoadError(f"{os.path.basename(path)} cannot be opened: {reason}")
 
 

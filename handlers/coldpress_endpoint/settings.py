@@ -16,7 +16,8 @@
 ``COLDPRESS_MAX_BODY``    bytes of a request's body (67108864), compressed or not
 ``COLDPRESS_MAX_ANSWER``  bytes of an answer (268435456)
 ``COLDPRESS_BODIES``      bytes of all bodies that are there at a time (16 of the largest)
-``COLDPRESS_DRAIN_S``     how long the server goes on answering after SIGTERM at most (10)
+``COLDPRESS_DRAIN_S``     how long new requests are taken after SIGTERM at most (10); what is under way then has as
+                          long again
 ``COLDPRESS_HOST``        the address to listen at (0.0.0.0)
 ``COLDPRESS_PORT``        the port (8080); ``PORT`` and ``AIP_HTTP_PORT``, which clouds set, go before it
 ``COLDPRESS_GRPC_PORT``   the port for gRPC; none where it is not set
