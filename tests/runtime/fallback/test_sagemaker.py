@@ -76,6 +76,26 @@ def signature(seen, port, service, signed):
     )
 
 
+def test_credentials_come_from_wherever_botocore_finds_them(realtime, proxy, monkeypatch, tmp_path):
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = AKIDFILE\naws_secret_access_key = x\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    assert [realtime.ask(question(ROWS), soon()).status for _ in range(2)] == [200, 200]
+    assert "Credential=AKIDFILE/" in proxy.seen[1].headers["authorization"]
+    assert "x-amz-security-token" not in proxy.seen[1].headers
+
+
+def test_without_credentials_nothing_is_sent(realtime, proxy, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(DoorError, match="no AWS credentials"):
+        realtime.ask(question(ROWS), soon())
+    assert not proxy.seen
+
+
 def test_binary_tensors_go_under_a_content_type_of_their_own(realtime, proxy):
     asked = binary_question(ROWS)
     item = {"name": "y", "datatype": "FP32", "shape": [2, 2], "parameters": {"binary_data_size": 16}}

@@ -6,8 +6,10 @@ signed again by AWS's clock, and every one after it.
 
 from __future__ import annotations
 
+import os
 from threading import Lock
 from time import gmtime, strftime, time
+from typing import NamedTuple
 
 from coldpress_runtime.errors import DoorError
 from coldpress_runtime.fallback.deadline import within
@@ -22,6 +24,22 @@ __all__ = ["Sigv4"]
 
 _SKEW_S = 60.0  # AWS lets five minutes pass; a clock that is a minute off explains nothing else
 _STAMP = "%Y%m%dT%H%M%SZ"
+
+
+class _Frozen(NamedTuple):
+    """Credentials of the environment, where Lambda puts them: a third of what botocore costs is to look elsewhere."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"_Frozen({self.access_key})"
+
+    def get_frozen_credentials(self) -> _Frozen:
+        """These, which never change."""
+        return self
 
 
 class Sigv4:
@@ -75,9 +93,7 @@ class Sigv4:
         try:
             with self._lock:
                 if self._credentials is None:
-                    from botocore.session import get_session  # noqa: PLC0415 - loaded when it is used
-
-                    self._credentials = get_session().get_credentials()
+                    self._credentials = _of_environment() or _of_botocore()
             if self._credentials is not None:
                 return self._credentials.get_frozen_credentials()
         except ImportError:
@@ -85,6 +101,19 @@ class Sigv4:
         except Exception as error:  # noqa: BLE001 - botocore raises what it likes
             raise DoorError(f"AWS gave this function no credentials ({type(error).__name__}); has it a role?") from None
         raise DoorError("There are no AWS credentials to sign a question with; has this function a role?")
+
+
+def _of_environment() -> _Frozen | None:
+    access_key, secret_key = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not (access_key and secret_key):
+        return None
+    return _Frozen(access_key, secret_key, os.environ.get("AWS_SESSION_TOKEN") or None)
+
+
+def _of_botocore() -> Any:
+    from botocore.session import get_session  # noqa: PLC0415 - loaded when it is used
+
+    return get_session().get_credentials()
 
 
 def _never() -> bool:
