@@ -20,7 +20,7 @@ import onnx
 from onnx import TensorProto as T
 from onnx import helper
 
-__all__ = ["EndpointServer", "affine", "expected", "put_model", "run_endpoint", "two_inputs"]
+__all__ = ["EndpointServer", "affine", "expected", "put_model", "run_endpoint", "slow", "two_inputs"]
 
 HANDLERS = Path(__file__).parents[2] / "handlers"
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
@@ -61,6 +61,35 @@ def two_inputs() -> onnx.ModelProto:
         ],
         [_value("number", T.FLOAT, ["n", 1]), _value("count", T.INT64, ["n", 1]), _value("word", T.STRING, ["n"])],
         [_value("total", T.FLOAT, ["n", 1]), _value("text", T.STRING, ["n"])],
+    )
+
+
+def slow() -> onnx.ModelProto:
+    """``y = x + rounds``, reached in so many rounds of matrices: as long as its caller likes."""
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["m", "m"], ["square"]),
+            helper.make_node("Tanh", ["square"], ["next"]),
+            helper.make_node("Add", ["sum", "one"], ["more"]),
+            helper.make_node("Identity", ["go"], ["on"]),
+        ],
+        "round",
+        [
+            _value("i", T.INT64, []),
+            _value("go", T.BOOL, []),
+            _value("m", T.FLOAT, [96, 96]),
+            _value("sum", T.FLOAT, [1]),
+        ],
+        [_value("on", T.BOOL, []), _value("next", T.FLOAT, [96, 96]), _value("more", T.FLOAT, [1])],
+    )
+    return _model(
+        [
+            helper.make_node("Squeeze", ["rounds"], ["count"]),
+            helper.make_node("Loop", ["count", "", "start", "x"], ["last", "y"], body=body),
+        ],
+        [_value("x", T.FLOAT, [1]), _value("rounds", T.INT64, [1])],
+        [_value("y", T.FLOAT, [1]), _value("last", T.FLOAT, [96, 96])],
+        {"start": np.eye(96, dtype=np.float32), "one": np.ones(1, np.float32)},
     )
 
 
