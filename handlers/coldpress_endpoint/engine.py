@@ -18,7 +18,7 @@ from coldpress_runtime.errors import EngineError, LoadError, RunError
 from coldpress_runtime.refused import complaint, plain
 from coldpress_runtime.tensor import BY_ONNX, DType, Tensor
 
-__all__ = ["Engine", "is_lost"]
+__all__ = ["Engine", "has_open_lengths", "is_lost"]
 
 Arrays = dict[str, Any]
 
@@ -28,7 +28,8 @@ class Engine:
 
     Args:
         path: of the ONNX file; external data lies beside it.
-        providers: names from the settings, in order of preference. One that does not work here costs a line of log.
+        providers: names from the settings, in order of preference. One that does not work here costs a line of log;
+            TensorRT is passed over for models with open axes behind the first, if there is another.
         threads: threads inside an operator, for what runs on the CPU.
         cache: the folder in which TensorRT keeps what it has built.
 
@@ -116,6 +117,11 @@ def is_lost(message: str) -> bool:
     return failed and "out of memory" not in message
 
 
+def has_open_lengths(inputs: Sequence[Signature]) -> bool:
+    """Whether an axis behind the first is open: TensorRT builds for minutes for a longer one, as callers wait."""
+    return any(-1 in each.shape[1:] for each in inputs)
+
+
 def _lacks(dtype: DType) -> bool:
     """Whether numpy has no such type."""
     return dtype.name != "BYTES" and np.dtype(dtype.numpy).itemsize * 8 != dtype.bits
@@ -147,6 +153,10 @@ def _open(path: str, providers: Sequence[str], threads: int, cache: str) -> tupl
                 _absent.add(provider)
                 sys.stderr.write(f"coldpress: the libraries of {provider} do not load here, so it is passed over.\n")
         found = [provider for provider in wanted if PROVIDERS[provider] in loaded]
+        if found[:1] == ["tensorrt"] and found[1:] and has_open_lengths(read_signature(session.get_inputs())):
+            wanted = found[1:]
+            sys.stderr.write(f"coldpress: TensorRT would build {os.path.basename(path)} again for each new length.\n")
+            continue
         if found:
             return session, found[0]
         reason = f"the libraries of {', '.join(wanted)} do not load here."

@@ -74,6 +74,12 @@ def warm_up(engine: Engine, wanted: int | None) -> Warmth:
         return Warmth(1, alone)
     if wanted is None:
         wanted = _DEFAULT if _ROWS * alone >= _GAIN * together else 1
+    if wanted > _ROWS:  # the engine's memory grows now, and TensorRT learns how many rows there may be
+        try:
+            engine.run(join([rows[place % _ROWS] for place in range(wanted)]))
+        except RunError as error:
+            sys.stderr.write(f"coldpress: {wanted} rows do not run together, so {_ROWS} will at most: {error}\n")
+            wanted = _ROWS
     return Warmth(wanted, alone)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from coldpress_endpoint.engine import Engine, is_lost
+from coldpress_endpoint.engine import Engine, has_open_lengths, is_lost
 from coldpress_runtime.errors import LoadError, RunError
 from tests.support.tiny import MODELS
 
@@ -62,6 +62,12 @@ def test_the_signature_has_the_protocols_words(tmp_path):
 
 def test_providers_that_are_not_there_are_passed_over(tmp_path):
     assert _opened(tmp_path, "fp32", "tensorrt", "cuda", "cpu").provider == "cpu"
+
+
+def test_lengths_that_are_open_are_seen(tmp_path):
+    assert has_open_lengths(_opened(tmp_path, "two_inputs").inputs)
+    assert not has_open_lengths(_opened(tmp_path, "mlp").inputs)
+    assert not has_open_lengths(_opened(tmp_path, "scalar").inputs)
 
 
 def test_no_provider_that_is_there_is_an_error_in_words(tmp_path):
