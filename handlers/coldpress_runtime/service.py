@@ -41,43 +41,12 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request, Timings], Response]
 
-__all__ = ["JSON_TYPES", "Call", "Service"]
+__all__ = ["JSON_TYPES", "Service"]
 
 _JSON = {"Content-Type": "application/json"}
 #: Content types in which JSON arrives: its own, none, what ``curl -d`` sends, and what browsers send to avoid a
 #: preflight request.
 JSON_TYPES = ("application/json", "", "application/x-www-form-urlencoded", "text/plain")
-
-
-class Call:
-    """A decoded request on its way to the model.
-
-    Attributes:
-        request: what it was decoded from.
-        path: what it asks for: ``/predict``, or the model's ``infer``.
-        inputs: what the engine takes, by name.
-        outputs: the names of the outputs asked for; None for all of them.
-        encode: makes the response of what the engine returns.
-        timings: of this request.
-    """
-
-    __slots__ = ("encode", "inputs", "outputs", "path", "request", "timings")
-
-    def __init__(
-        self,
-        request: Request,
-        path: str,
-        inputs: dict[str, Any],
-        outputs: list[str] | None,
-        encode: Callable[[dict[str, Any]], Response],
-        timings: Timings,
-    ) -> None:
-        self.request = request
-        self.path = path
-        self.inputs = inputs
-        self.outputs = outputs
-        self.encode = encode
-        self.timings = timings
 
 
 class Service:
@@ -261,7 +230,7 @@ class Service:
             body, headers = encode_infer(asked, values, manifest.name, manifest.version, manifest.limits.response_bytes)
             return Response(200, headers, body)
 
-        return self._sized(self._run(Call(request, self._infer_path, asked.inputs, asked.outputs, encode, timings)))
+        return self._sized(self._run(request, self._infer_path, asked.inputs, asked.outputs, encode, timings))
 
     def _predict(self, request: Request, timings: Timings) -> Response:
         start = perf_counter()
@@ -278,7 +247,7 @@ class Service:
         def encode(values: dict[str, Any]) -> Response:
             return self._encode_predict(values, count)
 
-        return self._sized(self._run(Call(request, "/predict", inputs, None, encode, timings)))
+        return self._sized(self._run(request, "/predict", inputs, None, encode, timings))
 
     def _encode_predict(self, values: dict[str, Any], count: int | None) -> Response:
         hooks = self.hooks
@@ -286,14 +255,22 @@ class Service:
             return hooks.response(values)
         return Response(200, dict(_JSON), encode_predict(values, count, self.manifest.limits.response_bytes))
 
-    def _run(self, call: Call) -> Response:
-        """Run the model, and encode what it returned; with an endpoint beside the function there is more to it."""
+    def _run(
+        self,
+        request: Request,  # noqa: ARG002 - this and the path are for a service with an endpoint beside it
+        path: str,  # noqa: ARG002
+        inputs: dict[str, Any],
+        outputs: list[str] | None,
+        encode: Callable[[dict[str, Any]], Response],
+        timings: Timings,
+    ) -> Response:
+        """Run the model, and encode what it returned."""
         start = perf_counter()
-        values = self.session.run(call.inputs, call.outputs)
+        values = self.session.run(inputs, outputs)
         ran = perf_counter()
-        call.timings.run_ms = (ran - start) * 1e3
-        response = call.encode(values)
-        call.timings.encode_ms = (perf_counter() - ran) * 1e3
+        timings.run_ms = (ran - start) * 1e3
+        response = encode(values)
+        timings.encode_ms = (perf_counter() - ran) * 1e3
         return response
 
     def _sized(self, response: Response) -> Response:

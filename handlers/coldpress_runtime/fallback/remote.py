@@ -5,14 +5,10 @@ Bodies are read here only where hooks want them read: what is wrong with one, th
 
 from __future__ import annotations
 
-from time import perf_counter
-
 from coldpress_runtime.errors import DoorError
 from coldpress_runtime.fallback.marks import Marks, failure_name
 from coldpress_runtime.fallback.routed import RoutedService, mark
-from coldpress_runtime.http import ends_by
 from coldpress_runtime.refusals import refusal
-from coldpress_runtime.service import Call
 from coldpress_runtime.signature import ValueInfo
 from coldpress_runtime.tensor import DTYPES
 
@@ -21,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from coldpress_runtime.fallback.call import Call
     from coldpress_runtime.fallback.settings import Value
     from coldpress_runtime.http import Request, Response, Timings
     from coldpress_runtime.manifest import Manifest
@@ -62,20 +59,18 @@ class RemoteService(RoutedService):
 
     def _infer(self, request: Request, timings: Timings) -> Response:
         self._body(request)
-        return self._sized(self._run(Call(request, self._infer_path, {}, None, _never, timings)))
+        return self._sized(self._run(request, self._infer_path, {}, None, _never, timings))
 
     def _predict(self, request: Request, timings: Timings) -> Response:
         if self.hooks is not None:
             return super()._predict(request, timings)
         self._body(request)
-        return self._sized(self._run(Call(request, "/predict", {}, None, _never, timings)))
+        return self._sized(self._run(request, "/predict", {}, None, _never, timings))
 
-    def _run(self, call: Call) -> Response:
-        if call.request.ends is None:
-            call.request.ends = ends_by(perf_counter(), self.manifest.function.timeout_s)
+    def _route(self, call: Call) -> Response:
         marks = Marks("does-not-fit")
         try:
-            response = self._asked(call, marks, call.request.ends)
+            response = self._asked(call, marks, call.ends)
         except DoorError as error:
             marks.failed = failure_name(error)
             response = refusal(error)

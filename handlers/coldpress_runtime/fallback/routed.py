@@ -25,6 +25,7 @@ from coldpress_runtime.errors import (
     NotFoundError,
     WakingError,
 )
+from coldpress_runtime.fallback.call import Call
 from coldpress_runtime.fallback.door import Door, Question
 from coldpress_runtime.fallback.doubt import can_be_split, count_rows, doubtful, pick, probabilities_in, put_back
 from coldpress_runtime.fallback.marks import Marks, failure_name
@@ -40,13 +41,14 @@ from coldpress_runtime.telemetry import log_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from coldpress_runtime.hooks import Hooks
     from coldpress_runtime.http import Request, Timings
     from coldpress_runtime.manifest import Manifest
     from coldpress_runtime.ort import Session
-    from coldpress_runtime.service import Call, Handler
+    from coldpress_runtime.service import Handler
 
 __all__ = ["RoutedService", "mark"]
 
@@ -91,10 +93,22 @@ class RoutedService(Service):
         if self.manifest.warmup.inputs:
             self.policy.took(rows, (perf_counter() - start) * 1e3)
 
-    def _run(self, call: Call) -> Response:
-        if call.request.ends is None:
-            call.request.ends = ends_by(perf_counter(), self.manifest.function.timeout_s)
-        marks = Marks(self.policy.before(call.request, call.inputs, call.request.ends))
+    def _run(
+        self,
+        request: Request,
+        path: str,
+        inputs: dict[str, Any],
+        outputs: list[str] | None,
+        encode: Callable[[dict[str, Any]], Response],
+        timings: Timings,
+    ) -> Response:
+        if request.ends is None:
+            request.ends = ends_by(perf_counter(), self.manifest.function.timeout_s)
+        return self._route(Call(request, path, inputs, outputs, encode, timings, request.ends))
+
+    def _route(self, call: Call) -> Response:
+        """Have a request answered by whom the policy says."""
+        marks = Marks(self.policy.before(call.request, call.inputs, call.ends))
         response = self._sent(call, marks) if marks.rule is not None else None
         if response is None:
             response = self._own(call, marks)
@@ -104,14 +118,13 @@ class RoutedService(Service):
 
     def _sent(self, call: Call, marks: Marks) -> Response | None:
         """What the endpoint answers to a request that a rule sends out; None when the own model is to answer."""
-        ends = self._ends(call)
-        spare = self.policy.spare(call.inputs, ends) if marks.rule != "error" else 0.0
+        spare = self.policy.spare(call.inputs, call.ends) if marks.rule != "error" else 0.0
         try:
-            return self._asked(call, marks, ends - spare)
+            return self._asked(call, marks, call.ends - spare)
         except DoorError as error:
             marks.failed = failure_name(error)
             refused = isinstance(error, WakingError) and self._settings.waking != "small" and marks.rule != "canary"
-            if refused or (marks.rule != "error" and not self.policy.fits(call.inputs, ends)):
+            if refused or (marks.rule != "error" and not self.policy.fits(call.inputs, call.ends)):
                 return refusal(error)
             return None
 
@@ -140,11 +153,6 @@ class RoutedService(Service):
             return self.door.ask(question, ends)
         finally:
             marks.door_ms += (perf_counter() - start) * 1e3
-
-    @staticmethod
-    def _ends(call: Call) -> float:
-        assert call.request.ends is not None  # noqa: S101 - set before anything is asked
-        return call.request.ends
 
     # The function's own model, and the endpoint after it.
 
@@ -193,7 +201,7 @@ class RoutedService(Service):
         try:
             count = count_rows(call.inputs, self._inputs)
             if count is None or self._queues or len(rows) == count or not can_be_split(values, self._outputs, count):
-                response = self._asked(call, marks, self._ends(call))
+                response = self._asked(call, marks, call.ends)
                 if response.status < 400:
                     return response
                 marks.endpoint, marks.failed = False, "refused"  # an answer is there that says more
@@ -209,7 +217,7 @@ class RoutedService(Service):
         """Ask for some rows, and put what the endpoint says of them into ``values``; raises DoorError."""
         marks.rows = len(rows)
         question = self._question(call, pick(call.inputs, self._inputs, rows), list(values))
-        answer = self._ask(question, marks, self._ends(call))
+        answer = self._ask(question, marks, call.ends)
         if answer.status != 200:
             marks.failed = "refused"
             return
@@ -222,7 +230,7 @@ class RoutedService(Service):
     def _shadow(self, call: Call, values: dict[str, Any], marks: Marks) -> None:
         """Ask the endpoint as well and note whether it says the same: on a thread where the process lives on."""
         if not self.background:
-            self._compare(call, values, marks, self._ends(call))
+            self._compare(call, values, marks, call.ends)
         elif self._shadows.acquire(blocking=False):  # or one shadow fewer: requests need the door more than they do
 
             def compare() -> None:
