@@ -37,6 +37,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 TREES = _ROOT / "tests" / "golden"
 GOLDEN = TREES / "aws"
 SAM = _ROOT / "sam"
+_FILE = "0123456789abcdef" * 4 + ".ort"  # a model that is not in the package
 
 AWS_CASES: Mapping[str, AwsValues] = {
     "default": AwsValues(name="digits"),
@@ -60,6 +61,7 @@ AWS_CASES: Mapping[str, AwsValues] = {
         log_retention_days=365,
         environment={"GREETING": 'yes: "no"\n', "LEVEL": "1.0"},
     ),
+    "weights": AwsValues(name="digits", weights=f"s3://models/digits/{_FILE}", environment={"LEVEL": "1.0"}),
     "uploads": AwsValues(name="digits", batch=BatchConfig()),
     "uploads-eventbridge": AwsValues(
         name='on: {weird} ${AWS::Region} "name"',
@@ -76,6 +78,7 @@ AWS_CASES: Mapping[str, AwsValues] = {
 
 AZURE_CASES: Mapping[str, AzureValues] = {
     "default": AzureValues(name="digits"),
+    "weights": AzureValues(name="digits", weights=f"az://account/models/digits/{_FILE}"),
     "uploads": AzureValues(name="digits", uploads_container="data", always_ready=1),
     "batch": AzureValues(
         name="digits",
@@ -126,6 +129,7 @@ ALIBABA_CASES: Mapping[str, AlibabaValues] = {
 
 GCP_CASES: Mapping[str, GcpValues] = {
     "default": GcpValues(name="digits"),
+    "weights": GcpValues(name="digits", weights=f"gs://models/digits/{_FILE}"),
     "uploads": GcpValues(name="digits", project="my-project", uploads_bucket="my-data", memory_mb=256),
     "batch": GcpValues(
         name="digits",
