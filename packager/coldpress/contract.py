@@ -11,7 +11,7 @@ from coldpress.plan import Plan
 from coldpress.weights import weights_record
 from coldpress_runtime.manifest import Manifest
 
-__all__ = ["batch_record", "limits", "manifest", "snapstart"]
+__all__ = ["batch_record", "door_manifest", "limits", "manifest", "payload_bytes", "snapstart"]
 
 
 def limits(plan: Plan) -> Mapping[str, Limit]:
@@ -33,28 +33,54 @@ def batch_record(batch: BatchConfig | None) -> dict[str, Any] | None:
 
 
 def manifest(
-    plan: Plan, engine: Engine, choice: Choice, warmup: Mapping[str, Any], batch: BatchConfig | None
+    plan: Plan,
+    engine: Engine,
+    choice: Choice,
+    warmup: Mapping[str, Any],
+    batch: BatchConfig | None,
+    fallback: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Make ``coldpress.json`` and read it as the runtime will, so that what cannot work is found here.
 
     Raises:
         ManifestError: the runtime would refuse it.
     """
-    payload_bytes = limits(plan)["request_bytes"].limit
     document = {
-        "format": 1,
-        "name": plan.name,
-        "version": plan.version,
+        **_common(plan, batch, fallback),
         "engine": {"library": f"lib/{engine.path.name}", "version": engine.version, "sha256": engine.sha256},
         "model": choice.model,
         "portable": choice.portable,
-        "threads": plan.threads,
         "warmup": warmup,
-        "hooks": "hooks.py" if plan.hooks else None,
-        "limits": {"request_bytes": payload_bytes, "response_bytes": payload_bytes},
-        "function": {"memory_mb": plan.memory_mb, "timeout_s": plan.timeout_s},
-        "batch": batch_record(batch),
-        "fallback": None,
         "weights": weights_record(plan.weights, choice) if plan.weights else None,
     }
     return Manifest.parse(document).to_dict()
+
+
+def door_manifest(plan: Plan, fallback: Mapping[str, Any]) -> dict[str, Any]:
+    """Make ``coldpress.json`` of a function without a model, whose requests all go out.
+
+    Raises:
+        ManifestError: the runtime would refuse it.
+    """
+    absent = ("engine", "model", "portable", "warmup", "weights")
+    return Manifest.parse(_common(plan, None, fallback) | dict.fromkeys(absent)).to_dict()
+
+
+def payload_bytes(plan: Plan) -> int:
+    """Return what a request, and an answer, may have at the provider."""
+    return int(limits(plan)["request_bytes"].limit)
+
+
+def _common(plan: Plan, batch: BatchConfig | None, fallback: Mapping[str, Any] | None) -> dict[str, Any]:
+    most = payload_bytes(plan)
+    return {
+        "format": 1,
+        "name": plan.name,
+        "version": plan.version,
+        "threads": plan.threads,
+        "hooks": "hooks.py" if plan.hooks else None,
+        "limits": {"request_bytes": most, "response_bytes": most},
+        "function": {"memory_mb": plan.memory_mb, "timeout_s": plan.timeout_s},
+        "batch": batch_record(batch),
+        "fallback": fallback,
+    }

@@ -13,25 +13,33 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coldpress.bundle.archive import Archive, write_zip
+from coldpress.bundle.fallback import fallback_wheels
+from coldpress.bundle.runnable import Bundle
 from coldpress.bundle.swap import fresh_file
 from coldpress.bundle.tree import Tree, TreePlan, build_tree
 from coldpress.bundle.verify import Verification, verify
+from coldpress.bundle.verify_door import verify_door
 from coldpress.bundle.wheels import Wheel, lock_text, resolve
 from coldpress.cache import cache_dir
 from coldpress.config import BatchConfig
 from coldpress.console import progress
-from coldpress.contract import batch_record, limits, manifest, snapstart
+from coldpress.contract import batch_record, door_manifest, limits, manifest, payload_bytes, snapstart
 from coldpress.emulate.process import WEIGHTS
 from coldpress.errors import FitError
+from coldpress.fallback.decide import Decision, Question, decide
+from coldpress.fallback.endpoint import FOLDER
+from coldpress.fallback.record import auth_of, fallback_record
 from coldpress.fit.sizes import measure_sizes
 from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms.choose import GROWTH_BYTES, Choice, choose_form
 from coldpress.interpreters import find_interpreter
+from coldpress.machine import own_library, runs_here
 from coldpress.model.engine_check import foreign_locales
 from coldpress.model.files import model_bytes
 from coldpress.plan import Plan
 from coldpress.publish import publish
 from coldpress.reference import Reference
+from coldpress.render.endpoint.costs import cost_sentences
 from coldpress.report.assemble import assemble
 from coldpress.samples.sample_set import SampleSet
 from coldpress.samples.warmup import warmup_record
@@ -49,22 +57,24 @@ class Packed:
     """What a ``pack`` made; without ``archive`` and ``verification`` when the bundle does not fit.
 
     ``tokenizer`` is the text of the ``tokenizer.json`` that goes with a trimmed vocabulary, ``batch`` the function that
-    scores uploads, where it is one of its own, ``weights`` the model's file where it does not travel in the package.
+    scores uploads, where it is one of its own, ``weights`` the model's file where it does not travel in the package,
+    ``decision`` what goes out to an endpoint. Where everything does, there is nothing that was ``shrunk``.
     """
 
     plan: Plan
     archive: Archive | None
     fit: Fit
-    shrunk: Shrunk
-    choice: Choice
+    shrunk: Shrunk | None
+    choice: Choice | None
     verification: Verification | None
     tree: Tree
     notes: tuple[str, ...]
-    report: Mapping[str, Any]
+    report: Mapping[str, Any] | None
     tokenizer: str | None = None
     batch: Archive | None = None
     weights: Path | None = None
     weights_bytes: int = 0
+    decision: Decision | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``pack --json`` prints."""
@@ -91,12 +101,27 @@ class Packed:
                 "url": self.plan.weights + self.weights.name,
             },
             "fit": self.fit.to_json(),
-            "shrink": dict(self.shrunk.record),
-            "quality": dict(self.shrunk.quality),
-            "form": self.choice.to_json(),
+            "shrink": dict(self.shrunk.record) if self.shrunk else None,
+            "quality": dict(self.shrunk.quality) if self.shrunk else None,
+            "form": self.choice.to_json() if self.choice else None,
+            "fallback": self._fallback(),
             "verification": self.verification.to_json() if self.verification else None,
             "bytecode": {"python": self.tree.bytecode.python, "files": self.tree.bytecode.files},
             "notes": list(self.notes),
+        }
+
+    def _fallback(self) -> dict[str, Any] | None:
+        """Return what goes out, where to, and what is known of the price of that."""
+        fallback, endpoint = self.plan.fallback, self.plan.endpoint
+        if fallback is None or self.decision is None:
+            return None
+        return self.decision.to_json() | {
+            "endpoint": fallback.endpoint,
+            "url": fallback.url or None,
+            "name": endpoint.endpoint if endpoint else None,
+            "folder": FOLDER if endpoint else None,
+            "waking": fallback.while_waking,
+            "costs": list(cost_sentences(endpoint)) if endpoint else [],
         }
 
 
@@ -124,6 +149,8 @@ def execute(plan: Plan) -> Packed:
 
 def _build(plan: Plan, work: Path) -> Packed:
     """Make everything in ``work``: nothing outside it is written but caches."""
+    if plan.fallback is not None and plan.fallback.remote:
+        return _build_remote(plan, Reference(plan.large), Decision(plan.fallback.when), work)
     found = shrink_file(plan.shrink, plan.model, plan.python, work, bundled=True)
     yardstick = found.inputs.reference if found.shrunk.exact else Reference(found.shrunk.path)
     batch = None if plan.separate else plan.batch
@@ -133,12 +160,17 @@ def _build(plan: Plan, work: Path) -> Packed:
     if plan.weights:
         weights = place_beside(choice, work / WEIGHTS)
         plan = dataclasses.replace(plan, values=dataclasses.replace(plan.values, weights=plan.weights + weights.name))
-    tree_plan = _tree_plan(plan, found, packages, choice, batch)
+    decision = _decide(plan, found)
+    tree_plan = _tree_plan(plan, found, packages, choice, batch, decision)
     bundle = _bundle(plan, tree_plan, yardstick, found.inputs.samples, work)
+    if bundle.archive is None and plan.fallback is not None and not plan.fallback.when:
+        over = f"{' '.join(bundle.fit.advice) or 'the function is over a limit of the provider.'}"
+        return _build_remote(plan, found.inputs.reference, _over(plan, found, over), work / "door")
     beside = _batch_bundle(plan, tree_plan, yardstick, found.inputs.samples, work) if bundle.archive else None
-    notes = _notes(found, choice, bundle.tree)
+    notes = (*_notes(found, choice, bundle.tree), *_fallback_notes(plan, decision))
     steps = bundle.verification.steps if bundle.verification else None
     report = assemble(plan.name, plan.model, plan.shrink, found.shrunk, fit=bundle.fit, steps=steps, notes=notes)
+    report["fallback"] = decision.to_json() if decision else None
     return Packed(
         plan,
         bundle.archive,
@@ -153,7 +185,84 @@ def _build(plan: Plan, work: Path) -> Packed:
         beside,
         weights,
         weights.stat().st_size if weights else 0,
+        decision,
     )
+
+
+def _build_remote(plan: Plan, reference: Reference, decision: Decision, work: Path) -> Packed:
+    """Make a function without a model and without an engine: the door alone, and hooks if there are any."""
+    work.mkdir(exist_ok=True)
+    fallback = plan.fallback
+    assert fallback is not None  # noqa: S101 - or there were no door
+    record = fallback_record(fallback, decision.when, decision.output, reference.signature, payload_bytes(plan))
+    tree_plan = TreePlan(
+        target=plan.target,
+        python=plan.python,
+        manifest=door_manifest(plan, record),
+        engine=None,
+        files={},
+        hooks=plan.hooks,
+        packages=_packages(plan, None),
+        interpreter=find_interpreter(plan.python),
+    )
+    with progress("build the bundle, which has no model"):
+        tree = build_tree(tree_plan, work / "function")
+        archive = write_zip(tree.folder, work / "function.zip")
+    fit = _fit(plan, archive.path, 0)
+    if fit.verdict == "fits":
+        with progress("start the zip in an empty environment"):
+            bundle = Bundle(tree_plan, tree, archive)
+            bundle.import_packages()
+            verify_door(bundle, reference.signature)
+            tree, archive = bundle.tree, bundle.archive
+    notes = ("The model is at the endpoint alone.", *_fallback_notes(plan, decision))
+    kept = archive if fit.verdict == "fits" else None
+    return Packed(plan, kept, fit, None, None, None, tree, notes, None, decision=decision)
+
+
+def _decide(plan: Plan, found: ShrunkFile, over: str = "") -> Decision | None:
+    """Decide what goes out to the endpoint."""
+    if plan.fallback is None:
+        return None
+    reference, task, shrunk = found.inputs.reference, plan.shrink, found.shrunk
+    chosen = next((each["verdict"] for each in shrunk.record["candidates"] if each["chosen"]), None)
+    return decide(
+        plan.fallback,
+        Question(
+            small=shrunk.path,
+            large=plan.large,
+            exact=shrunk.exact and plan.large == plan.model,
+            signature=reference.signature,
+            samples=found.inputs.samples if task.evaluation is not None else None,
+            metric=task.metric,
+            max_drop=task.max_drop,
+            library=found.engine.path if runs_here(found.engine.path) else own_library(),
+            target=plan.target,
+            architecture=plan.architecture,
+            memory_mb=plan.memory_mb,
+            timeout_s=plan.timeout_s,
+            threads=plan.threads,
+            request_bytes=payload_bytes(plan),
+            warm_ms=chosen["warm_ms"] if chosen else None,
+            over=over,
+        ),
+    )
+
+
+def _over(plan: Plan, found: ShrunkFile, over: str) -> Decision:
+    decision = _decide(plan, found, over)
+    assert decision is not None  # noqa: S101 - asked for where there is an endpoint
+    return decision
+
+
+def _fallback_notes(plan: Plan, decision: Decision | None) -> tuple[str, ...]:
+    """Tell what goes out, where to, and what that costs."""
+    if decision is None or plan.fallback is None:
+        return ()
+    if plan.endpoint is None:
+        return (*decision.notes, f"The endpoint is {plan.fallback.url}.")
+    where = f"The endpoint is {plan.endpoint.endpoint} ({plan.endpoint.kind}), in {plan.out / FOLDER}: deploy it first."
+    return (*decision.notes, where, *cost_sentences(plan.endpoint))
 
 
 def _choose_form(plan: Plan, found: ShrunkFile, yardstick: Reference, work: Path) -> Choice:
@@ -180,13 +289,23 @@ def _choose_form(plan: Plan, found: ShrunkFile, yardstick: Reference, work: Path
 
 
 def _tree_plan(
-    plan: Plan, found: ShrunkFile, packages: tuple[Wheel, ...], choice: Choice, batch: BatchConfig | None
+    plan: Plan,
+    found: ShrunkFile,
+    packages: tuple[Wheel, ...],
+    choice: Choice,
+    batch: BatchConfig | None,
+    decision: Decision | None,
 ) -> TreePlan:
     warmup, warmup_files = warmup_record(found.inputs.reference, found.inputs.samples)
+    fallback = None
+    if plan.fallback is not None and decision is not None:
+        signature = found.inputs.reference.signature
+        output = decision.output or plan.fallback.output or None
+        fallback = fallback_record(plan.fallback, decision.when, output, signature, payload_bytes(plan))
     return TreePlan(
         target=plan.target,
         python=plan.python,
-        manifest=manifest(plan, found.engine, choice, warmup, batch),
+        manifest=manifest(plan, found.engine, choice, warmup, batch, fallback),
         engine=found.engine,
         files=warmup_files if plan.weights else {**choice.files, **warmup_files},
         hooks=plan.hooks,
@@ -277,6 +396,11 @@ def _packages(plan: Plan, batch: BatchConfig | None) -> tuple[Wheel, ...]:
     A newer release must not change a bundle unasked. What the target itself needs comes first, and hooks use it too.
     """
     own = TARGETS[plan.target].packages(plan.python, plan.architecture, cache_dir("wheels"), batch)
+    if plan.fallback is not None:
+        asking = fallback_wheels(
+            auth_of(plan.fallback), plan.target, plan.python, plan.architecture, cache_dir("wheels")
+        )
+        own = tuple({wheel.name: wheel for wheel in (*asking, *own)}.values())
     if not plan.requirements:
         return own
     requirements = (*sorted(plan.requirements), *(f"{wheel.name}=={wheel.version}" for wheel in own))

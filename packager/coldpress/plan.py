@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coldpress.config import NAME, BatchConfig, Config
+from coldpress.config import NAME, BatchConfig, Config, FallbackConfig
 from coldpress.errors import ConfigError
 from coldpress.fit.tiers import tier
+from coldpress.render.endpoint.values import EndpointValues, endpoint_values
 from coldpress.search.task import Task, make_task
 from coldpress.targets import TARGETS, Target
 
@@ -24,7 +25,8 @@ class Plan:
     """All that decides what ``pack`` makes. Paths are as given; ``form`` None lets measurement choose.
 
     ``values`` are those of the target's templates. ``weights`` is the folder that the model is read from while the
-    function starts, a URL or a path that ends with a slash; empty: it is in the package.
+    function starts, a URL or a path that ends with a slash; empty: it is in the package. ``fallback`` says what goes
+    out to an endpoint, and ``endpoint`` holds the values of its templates where it is rendered beside the function.
     """
 
     model: Path
@@ -43,11 +45,18 @@ class Plan:
     values: Any
     batch: BatchConfig | None = None
     weights: str = ""
+    fallback: FallbackConfig | None = None
+    endpoint: EndpointValues | None = None
 
     @property
     def separate(self) -> bool:
         """Whether uploads are scored by a function of their own, packed beside the one that answers."""
         return self.batch is not None and TARGETS[self.target].separate
+
+    @property
+    def large(self) -> Path:
+        """The model that the endpoint serves."""
+        return (self.fallback and self.fallback.model) or self.model
 
     @property
     def threads(self) -> int:
@@ -85,6 +94,7 @@ def make_plan(config: Config, target_name: str, out: Path | None, form: str | No
             f"[batch] is set and {target.title} has nothing that scores uploads row by row; leave the table out, or "
             f"pack for one of {able}."
         )
+    _check_remote(target, config)
     function = target.check(config)
     config = dataclasses.replace(config, function=function)
     return Plan(
@@ -104,6 +114,8 @@ def make_plan(config: Config, target_name: str, out: Path | None, form: str | No
         values=target.values(config, name),
         batch=config.batch,
         weights=_weights(target, config),
+        fallback=config.fallback,
+        endpoint=endpoint_values(config, name, target_name),
     )
 
 
@@ -121,6 +133,19 @@ def _weights(target: Target, config: Config) -> str:
     return weights
 
 
+def _check_remote(target: Target, config: Config) -> None:
+    """Refuse what a function without a model cannot do."""
+    if config.fallback is None or not config.fallback.remote:
+        return
+    weights = getattr(getattr(config.targets, target.name), "weights", "")
+    for setting, there in (("[batch]", config.batch is not None), (f"targets.{target.name}.weights", bool(weights))):
+        if there:
+            raise ConfigError(
+                f'{setting} is set and `fallback.when` holds "does-not-fit", so that the function has no model; leave '
+                "one of them out."
+            )
+
+
 def _threads(target: Target, config: Config) -> int:
     """Return one thread a whole vCPU, of those that the settings name or the memory brings."""
     vcpus = getattr(getattr(config.targets, target.name), "cpu", None)
@@ -128,6 +153,9 @@ def _threads(target: Target, config: Config) -> int:
 
 
 def _check_files(config: Config) -> None:
+    large = config.fallback.model if config.fallback else None
+    if large is not None and not large.is_file():
+        raise ConfigError(f"There is no file {large}, which is named as the endpoint's model; check `fallback.model`.")
     hooks = config.function.hooks
     if hooks is not None and not hooks.is_file():
         raise ConfigError(f"There is no file {hooks}, which is named as the hooks; check the path.")

@@ -9,6 +9,7 @@ from typing import Any
 from coldpress.bundle.archive import safe_extract
 from coldpress.bundle.swap import fresh_folder
 from coldpress.emulate.process import WEIGHTS
+from coldpress.fallback.endpoint import write_endpoint
 from coldpress.plan import REPORT, Plan
 from coldpress.render.template import write_files
 from coldpress.report.page import render_report
@@ -23,7 +24,7 @@ def publish(
     plan: Plan,
     archive: Path,
     report: Mapping[str, Any],
-    document: Mapping[str, Any],
+    document: Mapping[str, Any] | None,
     tokenizer: str | None = None,
     batch: Path | None = None,
     weights: Path | None = None,
@@ -34,7 +35,7 @@ def publish(
         plan: What was packed.
         archive: The verified zip.
         report: What ``pack --json`` prints.
-        document: What the page shows; times among it, so that two packs do not give the same page.
+        document: What the page shows; times among it, so that two packs do not give the same page. None: no page.
         batch: The verified zip of the function that scores uploads, where it is one of its own.
         weights: The model's file, where it does not travel in the package.
         tokenizer: Text of the ``tokenizer.json`` that requests must be made with, where it is not the user's own.
@@ -43,7 +44,9 @@ def publish(
         BundleError: The folder cannot be written; it is then as it was.
     """
     target = TARGETS[plan.target]
-    files = target.render(plan.values) | {REPORT: _lasting(report), "report.html": render_report(document)}
+    files = target.render(plan.values) | {REPORT: _lasting(report)}
+    if document is not None:
+        files["report.html"] = render_report(document)
     if tokenizer is not None:
         files["tokenizer.json"] = tokenizer
     with fresh_folder(plan.out) as folder:
@@ -56,6 +59,8 @@ def publish(
         if weights is not None:
             (folder / WEIGHTS).mkdir()
             shutil.copyfile(weights, folder / WEIGHTS / weights.name)
+        if plan.endpoint is not None:
+            write_endpoint(plan.endpoint, plan.large, folder)
         write_files(files, folder)
         for script in folder.glob("*.sh"):
             script.chmod(0o755)

@@ -39,12 +39,13 @@ class Bundle:
         self.restored: list[str] = []
         self.notes: list[str] = []
         self.python = plan.interpreter or Path(sys.executable)
-        self.foreign = not runs_here(plan.engine.path)
+        engine = plan.engine
+        self.foreign = engine is not None and not runs_here(engine.path)
         minor = f"{sys.version_info.major}.{sys.version_info.minor}"
         self.hooks_run = plan.hooks is not None
-        if self.foreign:
+        if engine is not None and self.foreign:
             self.notes.append(
-                f"This machine runs no Linux programs for {machine_of(plan.engine.path)}: the model was verified with "
+                f"This machine runs no Linux programs for {machine_of(engine.path)}: the model was verified with "
                 "this machine's library of the same version, and the target's own was not loaded."
             )
         if plan.interpreter is None and minor != plan.python:
@@ -87,26 +88,32 @@ class Bundle:
         return True
 
     @contextlib.contextmanager
-    def runnable(self) -> Iterator[Path]:
-        """Give what can be started here: the zip itself where this machine is like the target."""
-        if not self.foreign and (self.hooks_run or self.plan.hooks is None):
+    def runnable(self, *, door: bool = False) -> Iterator[Path]:
+        """Give what can be started here: the zip itself where this machine is like the target.
+
+        Of a function that asks an endpoint, its own model is compared: a copy that asks nobody, unless ``door``.
+        """
+        apart = self.plan.fallback and not door
+        if not self.foreign and not apart and (self.hooks_run or self.plan.hooks is None):
             yield self.archive.path
             return
-        with self._copy({"hooks": self.plan.manifest["hooks"] if self.hooks_run else None}) as folder:
+        changes = {"hooks": self.plan.manifest["hooks"] if self.hooks_run else None}
+        with self._copy(changes | ({"fallback": None} if apart else {})) as folder:
             yield folder
 
     @contextlib.contextmanager
     def stand_in(self) -> Iterator[Path]:
         """Give the bundle as a CPU would see it that lacks what the model needs."""
         model = {**self.plan.manifest["model"], "cpu": [_NO_SUCH_FLAG]}
-        with self._copy({"model": model, "hooks": None}) as folder:
+        with self._copy({"model": model, "hooks": None, "fallback": None}) as folder:
             yield folder
 
     def answer_directly(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Run the bundle's model in the engine alone, for what is too large for the provider's events."""
         record = self.plan.manifest["model"]
         opening = Opening(self.plan.manifest["threads"], record["optimization"], record["mapped"], record["prepacking"])
-        library = own_library() if self.foreign else self.plan.engine.path
+        engine = self.plan.engine
+        library = own_library() if self.foreign or engine is None else engine.path
         model = self.tree.folder / record["path"]
         if self.plan.weights:
             model = self.tree.folder.parent / WEIGHTS / f"{record['sha256']}.ort"

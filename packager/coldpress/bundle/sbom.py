@@ -18,13 +18,13 @@ _NAMESPACE = uuid.UUID("7b0a4c3e-2f0e-5d0e-9a55-6d1f4f6d1c0b")  # of the serial 
 
 
 def bill_of_materials(
-    manifest: Mapping[str, Any], engine: Engine, models: Mapping[str, Path], packages: Iterable[Wheel]
+    manifest: Mapping[str, Any], engine: Engine | None, models: Mapping[str, Path], packages: Iterable[Wheel]
 ) -> str:
     """Return the document as JSON.
 
     Args:
         manifest: ``coldpress.json``, for the function's name and version.
-        engine: ONNX Runtime's library.
+        engine: ONNX Runtime's library; None where there is no model.
         models: path in the bundle to the file, each listed with its SHA-256.
         packages: the wheels that are unpacked in the bundle.
     """
@@ -50,14 +50,10 @@ def bill_of_materials(
         pypi(
             "coldpress", __version__, LicenseExpression("Apache-2.0"), description="the runtime that answers requests"
         ),
-        pypi(
-            "onnxruntime",
-            engine.version,
-            LicenseExpression("MIT"),
-            engine.sha256,
-            description=f"the C library {engine.path.name}; the hash is this file's",
-        ),
     ]
+    if engine is not None:
+        name = f"the C library {engine.path.name}; the hash is this file's"
+        parts.append(pypi("onnxruntime", engine.version, LicenseExpression("MIT"), engine.sha256, description=name))
     parts += [
         Component(
             type=ComponentType.MACHINE_LEARNING_MODEL if path.endswith((".onnx", ".ort")) else ComponentType.DATA,

@@ -44,7 +44,7 @@ class TreePlan:
         target: a name in ``TARGETS``, which says what goes to the root.
         python: CPython's minor version, for example ``"3.13"``.
         manifest: ``coldpress.json`` as plain values.
-        engine: ONNX Runtime's library, placed where ``manifest["engine"]["library"]`` says.
+        engine: ONNX Runtime's library, placed where ``manifest["engine"]["library"]`` says; None: there is no model.
         files: path in the bundle (``model/model.onnx``) to the file or the bytes that go there.
         hooks: the user's module, or None.
         packages: wheels that the hooks import, and those that the target needs.
@@ -54,7 +54,7 @@ class TreePlan:
     target: str
     python: str
     manifest: Mapping[str, Any]
-    engine: Engine
+    engine: Engine | None
     files: Mapping[str, Path | bytes]
     hooks: Path | None = None
     packages: tuple[Wheel, ...] = ()
@@ -136,13 +136,14 @@ def _place_ours(plan: TreePlan, folder: Path) -> None:
     put("coldpress.json", (json.dumps(plan.manifest, indent=2, ensure_ascii=False) + "\n").encode())
     for source in plan.modules:
         put(f"coldpress_runtime/{source.relative_to(runtime_root()).as_posix()}", source)
-    put(plan.manifest["engine"]["library"], plan.engine.path, executable=True)
+    if plan.engine is not None:
+        put(plan.manifest["engine"]["library"], plan.engine.path, executable=True)
+        for licence in plan.engine.licences:
+            put(f"licenses/onnxruntime/{licence.name}", licence)
     for path, content in plan.files.items():
         put(path, content)
     if plan.hooks:
         put("hooks.py", plan.hooks)
-    for licence in plan.engine.licences:
-        put(f"licenses/onnxruntime/{licence.name}", licence)
     put("licenses/coldpress/LICENSE", license_file())
     models = {path: folder / path for path in sorted(plan.files)}
     put("bom.cdx.json", bill_of_materials(plan.manifest, plan.engine, models, plan.packages).encode())

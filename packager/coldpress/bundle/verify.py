@@ -17,6 +17,7 @@ from urllib.parse import quote
 from coldpress.bundle.archive import Archive
 from coldpress.bundle.runnable import Bundle
 from coldpress.bundle.tree import Tree, TreePlan
+from coldpress.bundle.verify_door import verify_door
 from coldpress.emulate.function import LocalFunction, start
 from coldpress.emulate.http import HttpRequest, Reply
 from coldpress.errors import EmulateError, VerifyError
@@ -114,6 +115,8 @@ def verify(plan: TreePlan, tree: Tree, archive: Archive, reference: Reference, s
         except EmulateError as error:
             raise VerifyError(f"The bundle does not start on other CPUs: {error}") from error
         portable = len(requests)
+    if plan.fallback:
+        verify_door(bundle, reference.signature)
     verification = Verification(
         samples=len(requests),
         portable_samples=portable,

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(packed: "Packed") -> None:
-    fit, shrink = packed.fit, packed.shrunk.record
+    fit = packed.fit
     notes = (*packed.notes, *(packed.verification.notes if packed.verification else ()))
     for note in notes[:MOST_NOTES]:
         say(f"  note: {note}")
@@ -82,16 +82,21 @@ def _show(packed: "Packed") -> None:
     model, runtime = fit.sizes.model_bytes, fit.sizes.runtime_bytes
     zipped = f", {_mb(packed.archive.zip_bytes)} zipped" if packed.archive else ""
     say(f"  {_mb(fit.sizes.unzipped_bytes)} unzipped ({_mb(model)} model, {_mb(runtime)} runtime){zipped}")
-    say(f"  model {_mb(shrink['original_bytes'])} -> {_mb(shrink['shrunk_bytes'])}, shipped as {packed.choice.name}")
-    if packed.verification:
+    if packed.shrunk and packed.choice:
+        before, after = (_mb(packed.shrunk.record[f"{which}_bytes"]) for which in ("original", "shrunk"))
+        say(f"  model {before} -> {after}, shipped as {packed.choice.name}")
+    if packed.verification and packed.shrunk:
         yardstick = "the original" if packed.shrunk.exact else "the smaller model"
         say(f"  {packed.verification.summary(yardstick)}")
         if packed.weights:
             size = packed.weights_bytes
             say(f"  {_mb(size)} of weights lie in {packed.plan.out}/weights, and are read from {packed.plan.weights}")
+    if packed.archive:
         deploy = TARGETS[packed.plan.target].deploy
         if packed.weights and (packed.plan.out / "weights.sh").is_file() and not deploy.startswith("./"):
             deploy = f"./weights.sh && {deploy}"  # a script of ours does that by itself
+        if packed.plan.endpoint is not None:
+            say(f"First: the endpoint, as {packed.plan.out}/endpoint/README.md says")
         say(f"Next: cd {packed.plan.out} && {deploy}")
 
 
