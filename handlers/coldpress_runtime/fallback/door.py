@@ -15,11 +15,11 @@ from threading import Lock
 from time import perf_counter
 from typing import NamedTuple
 
-from coldpress_runtime.errors import DoorError, NotFoundError, RequestError, WakingError
+from coldpress_runtime.errors import DoorAnswerError, DoorError, NotFoundError, RequestError, WakingError
 from coldpress_runtime.fallback.breaker import Breaker
 from coldpress_runtime.fallback.credentials import make_credentials
 from coldpress_runtime.fallback.endpoints import make_asking
-from coldpress_runtime.fallback.messages import Message
+from coldpress_runtime.fallback.messages import Broken, Message
 from coldpress_runtime.http import Response
 from coldpress_runtime.json_text import dump
 
@@ -101,20 +101,26 @@ class Door:
         settings, asking = self._settings, self._asking
         ends = min(ends, perf_counter() + settings.deadline_s)
         headers = {name: question.headers[name] for name in _PASSED if _is_plain(question.headers.get(name))}
-        sent = question._replace(headers=headers)
-        message = asking.message(sent)
+        question = question._replace(headers=headers)
+        message = asking.message(question)
         if self._jobs is not None:
             job = self._jobs.submit(asking.origin, message, ends)
-            if settings.waking == "queue":
-                return _queued(job)
-            return self._answer(_with_length(self._jobs.wait(job, ends)), sent)
+            return _queued(job) if settings.waking == "queue" else self._found(self._jobs.wait(job, ends), question)
+
+        def judge(reply: Reply) -> Reply:
+            reply = asking.judge(reply)
+            try:
+                self._check(reply, question)
+            except DoorAnswerError as error:
+                raise Broken(error, again=False) from None
+            return reply
+
         try:
-            reply = self._send(asking.origin, message, ends, asking.judge)
+            return _response(self._send(asking.origin, message, ends, judge))
         except WakingError as error:
             if settings.waking != "queue":
                 raise
-            reply = self._waited(message, ends, error)
-        return self._answer(reply, sent)
+            return _response(self._waited(message, ends, judge, error))
 
     def status(self, job: str) -> Response:
         """What became of a queued question: 200 with the answer, or 202 while there is none.
@@ -124,7 +130,7 @@ class Door:
         if self._jobs is None:
             raise NotFoundError("There are no jobs here: this endpoint answers at once, or not at all.")
         reply = self._jobs.look(job, perf_counter() + min(_LOOK_S, self._settings.deadline_s))
-        return _queued(job) if reply is None else self._answer(_with_length(reply), None)
+        return _queued(job) if reply is None else self._found(reply, None)
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -141,27 +147,33 @@ class Door:
                     self._opened = Tries(self._settings, self._breaker, self._credentials, self._ca_file)
         return self._opened.send(origin, message, ends, judge, guarded=guarded)
 
-    def _answer(self, reply: Reply, question: Question | None) -> Response:
+    def _check(self, reply: Reply, question: Question | None) -> None:
+        """Compare an answer with the signature and the question; raises DoorAnswerError."""
         from coldpress_runtime.fallback.answers import Asked, asked, check  # noqa: PLC0415 - with the first question
 
-        settings = self._settings
-        headers = {"Content-Type": reply.headers.get("content-type", "application/json")}
-        if _LENGTH in reply.headers:
-            headers["Inference-Header-Content-Length"] = reply.headers[_LENGTH]
-        if reply.status >= 400:
-            said = RequestError(f"The endpoint refused the request with {reply.status}.")
-            return Response(reply.status, headers, reply.body, said)
-        match = Asked() if question is None else asked(*question, settings.inputs)
-        check(reply.body, reply.headers, settings.outputs, match)
-        return Response(200, headers, reply.body)
+        if reply.status < 300:
+            match = Asked() if question is None else asked(*question, self._settings.inputs)
+            check(reply.body, reply.headers, self._settings.outputs, match)
 
-    def _waited(self, message: Message, ends: float, first: WakingError) -> Reply:
+    def _found(self, reply: Reply, question: Question | None) -> Response:
+        """The answer to a job, from a store that keeps no headers of ours."""
+        from coldpress_runtime.fallback.answers import json_length  # noqa: PLC0415 - with the first answer
+
+        length = json_length(reply.body)
+        headers = {"content-type": "application/json"}
+        if length is not None:
+            headers = {"content-type": "application/octet-stream", _LENGTH: str(length)}
+        reply = reply._replace(headers=headers)
+        self._check(reply, question)
+        return _response(reply)
+
+    def _waited(self, message: Message, ends: float, judge: Judge, first: WakingError) -> Reply:
         from coldpress_runtime.fallback.waking import wait_until_ready  # noqa: PLC0415 - rare
 
         asking = self._asking
 
         def ask() -> Reply:
-            return self._send(asking.origin, message, ends, asking.judge)
+            return self._send(asking.origin, message, ends, judge)
 
         def is_ready() -> bool:
             probe = Message("GET", asking.ready or "", {}, b"")
@@ -184,11 +196,11 @@ def _queued(job: str) -> Response:
     return Response(202, headers, dump({"status": "queued", "id": job}))
 
 
-def _with_length(reply: Reply) -> Reply:
-    """Mark where the binary tensors begin in an answer that comes from a store, which keeps no headers of ours."""
-    from coldpress_runtime.fallback.answers import json_length  # noqa: PLC0415 - with the first question
-
-    length = json_length(reply.body)
-    if length is None:
-        return reply._replace(headers={"content-type": "application/json"})
-    return reply._replace(headers={"content-type": "application/octet-stream", _LENGTH: str(length)})
+def _response(reply: Reply) -> Response:
+    headers = {"Content-Type": reply.headers.get("content-type", "application/json")}
+    if _LENGTH in reply.headers:
+        headers["Inference-Header-Content-Length"] = reply.headers[_LENGTH]
+    if reply.status < 300:
+        return Response(200, headers, reply.body)
+    said = RequestError(f"The endpoint refused the request with {reply.status}.")
+    return Response(reply.status, headers, reply.body, said)

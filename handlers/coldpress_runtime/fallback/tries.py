@@ -4,6 +4,7 @@ When a question is sent again. A model only computes, so to ask twice does no ha
 whenever nothing of an answer has come: no connection, a reset before the first byte, a gateway's 502 or 504. It is not
 sent again once a single byte of an answer has come: the endpoint has done the work, and what broke half of a long
 answer tends to break the next one too. Nor when the deadline has passed, nor when the endpoint asks to be left alone.
+A queue may so hold a question twice, which costs a run of the model and nothing else.
 
 A kept connection that the other side had closed is no failure: the question goes out once more, on a new one, and that
 counts as no retry.

@@ -133,6 +133,16 @@ def test_a_broken_answer_is_one_error_and_is_not_asked_for_again(make_door, prox
     assert values(door.ask(question(ROWS), soon())) == expected(ROWS)
 
 
+def test_another_models_answers_open_the_breaker(make_door, proxy):
+    proxy.always = Fault("status", status=200, body=b'{"outputs":[]}')
+    door = make_door(breaker={"failures": 2})
+    for _ in range(2):
+        with pytest.raises(DoorAnswerError, match="not that of this model"):
+            door.ask(question(ROWS), soon())
+    with pytest.raises(DoorBusyError, match="not that of this model"):
+        door.ask(question(ROWS), soon())
+
+
 def test_an_oversized_answer_is_refused_while_it_is_read(make_door, proxy):
     """A gigabyte would take longer than this, and the proxy is cut off long before it has sent it."""
     proxy.queue.append(Fault("huge-chunked", size=1 << 33))
