@@ -3,6 +3,9 @@
 import io
 import json
 
+import boto3
+import botocore.config
+import botocore.exceptions
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
@@ -213,6 +216,29 @@ def test_sagemakers_headers_come_back(server):
     _, headers, _ = server.ask("POST", "/invocations", ROWS, **sent)
     assert headers["x-amzn-sagemaker-custom-attributes"] == "trace=7"
     assert headers["x-amzn-sagemaker-inference-id"] == "i-1"
+
+
+def test_amazons_client_pointed_at_the_endpoint(server):
+    client = boto3.client(
+        "sagemaker-runtime",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id="k",
+        aws_secret_access_key="s",
+        config=botocore.config.Config(retries={"total_max_attempts": 1}),
+    )
+    ask = {
+        "EndpointName": "anything",
+        "ContentType": "text/csv",
+        "CustomAttributes": "a=1",
+        "TargetModel": "affine.tar.gz",
+    }
+    found = client.invoke_endpoint(Body=_csv(ROWS), Accept="application/json", **ask)
+    assert json.loads(found["Body"].read()) == {"predictions": ANSWER}
+    assert (found["ContentType"], found["CustomAttributes"]) == ("application/json", "a=1")
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        client.invoke_endpoint(Body=b"1,2\n", **ask)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
 def test_tritons_content_types_for_sagemaker_and_vertex_carry_binary_data(server):

@@ -29,6 +29,7 @@ from coldpress_endpoint.model import Model
 from coldpress_endpoint.protocols import media
 from coldpress_endpoint.protocols.csv_rows import read_csv, write_csv
 from coldpress_endpoint.protocols.npy import read_npy, write_npy, write_npz
+from coldpress_endpoint.quick import read_predict
 from coldpress_endpoint.routes import Answer, Call
 from coldpress_endpoint.serving import Prediction, Serving
 from coldpress_runtime import binary, json_text
@@ -89,6 +90,10 @@ def read(inputs: Infos, outputs: Infos, headers: Mapping[str, str], body: bytes)
     if kind == "":
         kind = media.JSON if body[:64].lstrip()[:1] in {b"[", b"{", b""} else "application/octet-stream"
     if kind in {media.JSON, "application/x-www-form-urlencoded", "text/plain"}:
+        quickly = read_predict(body, inputs)
+        if quickly is not None:
+            arrays, count = quickly
+            return Payload(arrays, "outputs" if count is None else "predictions", count)
         return read_document(inputs, outputs, parse(body))
     if kind == media.LINES:
         return _read_lines(inputs, body)

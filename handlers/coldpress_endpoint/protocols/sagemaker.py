@@ -3,7 +3,8 @@
 Bodies and answers are of any content type that :mod:`coldpress_endpoint.protocols.payload` knows. Which model of
 several is meant says ``X-Amzn-SageMaker-Target-Model``, or the path ``/models/{name}/invoke`` of multi-model endpoints.
 Custom attributes and the inference's id come back as they were sent. ``GET /ping`` and ``GET /models`` are those of
-TorchServe, whose contract SageMaker's was made after.
+TorchServe, whose contract SageMaker's was made after. ``/endpoints/{name}/invocations``, the path that SageMaker has in
+front of its containers, is here for clients that are pointed at this server directly.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def routes(serving: Serving) -> list[Route]:
     protocol = _SageMaker(serving)
     return [
         Route("POST", "/invocations", _answering(protocol.invoke)),
+        Route("POST", "/endpoints/{endpoint}/invocations", _answering(protocol.invoke)),
         Route("POST", "/models/{name}/invoke", _answering(protocol.invoke)),
         Route("POST", "/models", _answering(protocol.load)),
     ]

@@ -12,18 +12,21 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from coldpress_endpoint.arrays import parse, to_arrays, to_tensors
+import numpy as np
+
+from coldpress_endpoint.arrays import dump, fits_json, off_loop, parse, to_arrays
 from coldpress_endpoint.model import Model
 from coldpress_endpoint.protocols.payload import listed, rows_of
 from coldpress_endpoint.protocols.refused import refusing
+from coldpress_endpoint.quick import read_predict
 from coldpress_endpoint.routes import Answer, Call, Handler, Route
 from coldpress_endpoint.serving import Serving
 from coldpress_endpoint.signature import Signature
+from coldpress_runtime import json_text
 from coldpress_runtime.errors import NotFoundError, RequestError
-from coldpress_runtime.json_tensors import least_bytes
-from coldpress_runtime.json_text import describe, dump
+from coldpress_runtime.json_text import describe
 from coldpress_runtime.plain_json import decode_predict
-from coldpress_runtime.protocol import check_size, expect_object
+from coldpress_runtime.protocol import check_size, expect_object, quoted
 
 __all__ = ["routes"]
 
@@ -77,22 +80,9 @@ class _TensorFlowServing:
     async def predict(self, call: Call) -> Answer:
         """``{"instances": rows}`` by ``{"predictions": rows}``, ``{"inputs": columns}`` by ``{"outputs": columns}``."""
         model = self._model(call)
-        document = _document(call.body)
-        columns = document.get("inputs")
-        infos = model.input_infos
-        if "inputs" in document and not (type(columns) is dict and (columns.keys() != {"b64"} or "b64" in infos)):
-            if len(infos) != 1:
-                raise RequestError(
-                    f"inputs is {describe(columns)}, expected an object by the names of the inputs: "
-                    f"{', '.join(map(repr, infos))}."
-                )
-            document["inputs"] = dict.fromkeys(infos, columns)
-        values, count = decode_predict(document, infos)
-        outputs = await self._ask(model, values)
-        if count is not None:
-            return _json({"predictions": listed(rows_of(outputs, count))})
-        plain = {name: listed(value) for name, value in outputs.items()}
-        return _json({"outputs": next(iter(plain.values())) if len(plain) == 1 else plain})
+        inputs, count = await off_loop(len(call.body), _read_predict, call.body, model)
+        outputs = await self._ask(model, inputs)
+        return await off_loop(_size(outputs), _write_predict, outputs, count, self._limit)
 
     async def classify(self, call: Call) -> Answer:
         """``{"examples": [...]}`` by ``{"results": [[[label, score], ...], ...]}``."""
@@ -131,12 +121,14 @@ class _TensorFlowServing:
                 {name: _feature(value, model.input_infos.get(name)) for name, value in (context | features).items()}
             )
         values, count = decode_predict({"instances": rows}, model.input_infos)
-        outputs = await self._ask(model, values, [output])
+        outputs = await self._ask(model, to_arrays(values), [output])
         return list(listed(rows_of(outputs, count)))
 
-    async def _ask(self, model: Model, values: Mapping[str, Any], outputs: list[str] | None = None) -> dict[str, Any]:
-        answer = await self._serving.predict(model.name, model.version, to_arrays(values), outputs)
-        check_size(least_bytes(list(to_tensors(answer.outputs, model).values())), self._limit)
+    async def _ask(self, model: Model, inputs: Mapping[str, Any], outputs: list[str] | None = None) -> dict[str, Any]:
+        answer = await self._serving.predict(model.name, model.version, inputs, outputs)
+        check_size(
+            2 * sum(value.size for value in answer.outputs.values() if isinstance(value, np.ndarray)), self._limit
+        )
         return answer.outputs
 
     async def status(self, call: Call) -> Answer:
@@ -168,6 +160,38 @@ class _TensorFlowServing:
                 "metadata": {"signature_def": {"signature_def": {"serving_default": signature}}},
             }
         )
+
+
+def _read_predict(body: bytes, model: Model) -> tuple[dict[str, Any], int | None]:
+    infos = model.input_infos
+    quickly = read_predict(body, infos)
+    if quickly is not None:
+        return quickly
+    document = _document(body)
+    columns = document.get("inputs")
+    if "inputs" in document and not (type(columns) is dict and (columns.keys() != {"b64"} or "b64" in infos)):
+        if len(infos) != 1:
+            names = ", ".join(map(repr, infos))
+            raise RequestError(
+                f"inputs is {describe(columns)}, expected an object by the names of the inputs: {names}."
+            )
+        document["inputs"] = dict.fromkeys(infos, columns)
+    values, count = decode_predict(document, infos)
+    return to_arrays(values), count
+
+
+def _write_predict(outputs: Mapping[str, Any], count: int | None, limit: int) -> Answer:
+    document: dict[str, Any]
+    if count is not None:
+        document = {"predictions": rows_of(outputs, count)}
+    else:
+        document = {"outputs": next(iter(outputs.values())) if len(outputs) == 1 else outputs}
+    body = dump(document) if fits_json(outputs, limit) else None
+    return Answer(200, dict(_JSON), body) if body is not None else _json(listed(document))
+
+
+def _size(outputs: Mapping[str, Any]) -> int:
+    return sum(value.nbytes for value in outputs.values() if isinstance(value, np.ndarray))
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -230,5 +254,5 @@ def _json(document: Any) -> Answer:
     try:
         body = text.encode()
     except UnicodeEncodeError:  # bytes that are no text go in base64, as dump writes them
-        body = dump(document)
+        body = json_text.dump(document)
     return Answer(200, dict(_JSON), body)
