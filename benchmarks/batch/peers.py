@@ -1,14 +1,16 @@
 """Scripts that score a file as data scientists write them, and the bare engine; run in an environment of their own.
 
-``python peers.py NAME MODEL SOURCE OUT [THREADS]`` writes for each row the label and the probability of that label,
-the engine on one thread unless told otherwise, and prints ``{"rows", "seconds", "peak_mb"}``. Seconds start after the
-imports, with the session.
+``python peers.py NAME MODEL SOURCE OUT [THREADS]`` writes for each row the label and all probabilities, the engine on
+one thread unless told otherwise, and prints ``{"rows", "seconds", "peak_mb"}``. Seconds start after the imports, with
+the session.
 """
 
 import json
 import resource
 import sys
 import time
+import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime as ort
@@ -23,22 +25,37 @@ def _session(model, threads=1):
 
 
 def _scored(session, x):
-    """Return the labels and their probabilities of float32 rows, in runs of ``BATCH``."""
-    labels, best = [], []
+    """Return the labels and the probabilities of float32 rows, in runs of ``BATCH``."""
+    labels, all_of_them = [], []
     name = session.get_inputs()[0].name
     for start in range(0, len(x), BATCH):
         label, probabilities = session.run(None, {name: x[start : start + BATCH]})
         labels.append(label)
-        best.append(probabilities.max(axis=1))
-    return np.concatenate(labels), np.concatenate(best)
+        all_of_them.append(probabilities)
+    return np.concatenate(labels), np.concatenate(all_of_them)
+
+
+def _pandas_frame(label, probabilities):
+    import pandas as pd
+
+    frame = pd.DataFrame(probabilities, columns=[f"probability_{each}" for each in range(probabilities.shape[1])])
+    frame.insert(0, "label", label)
+    return frame
+
+
+def _polars_frame(label, probabilities):
+    import polars as pl
+
+    columns = {f"probability_{each}": column for each, column in enumerate(probabilities.T)}
+    return pl.DataFrame({"label": label, **columns})
 
 
 def pandas(session, source, out):
     """Read the whole table, score it, write it."""
     import pandas as pd
 
-    label, probability = _scored(session, pd.read_csv(source).to_numpy(np.float32))
-    pd.DataFrame({"label": label, "probability": probability}).to_csv(out, index=False)
+    label, probabilities = _scored(session, pd.read_csv(source).to_numpy(np.float32))
+    _pandas_frame(label, probabilities).to_csv(out, index=False)
     return len(label)
 
 
@@ -48,8 +65,8 @@ def pandas_chunks(session, source, out):
 
     rows = 0
     for chunk in pd.read_csv(source, chunksize=BATCH):
-        label, probability = _scored(session, chunk.to_numpy(np.float32))
-        frame = pd.DataFrame({"label": label, "probability": probability})
+        label, probabilities = _scored(session, chunk.to_numpy(np.float32))
+        frame = _pandas_frame(label, probabilities)
         frame.to_csv(out, index=False, mode="a" if rows else "w", header=not rows)
         rows += len(label)
     return rows
@@ -67,8 +84,8 @@ def polars(session, source, out):
     """The whole table, with the types said."""
     import polars as pl
 
-    label, probability = _scored(session, pl.read_csv(source, schema_overrides=_floats(source)).to_numpy())
-    pl.DataFrame({"label": label, "probability": probability}).write_csv(out)
+    label, probabilities = _scored(session, pl.read_csv(source, schema_overrides=_floats(source)).to_numpy())
+    _polars_frame(label, probabilities).write_csv(out)
     return len(label)
 
 
@@ -80,8 +97,8 @@ def polars_streaming(session, source, out):
     with open(out, "wb") as file:
         frames = pl.scan_csv(source, schema_overrides=_floats(source)).collect_batches(chunk_size=BATCH)
         for frame in frames:
-            label, probability = _scored(session, frame.to_numpy())
-            scores = pl.DataFrame({"label": label, "probability": probability})
+            label, probabilities = _scored(session, frame.to_numpy())
+            scores = _polars_frame(label, probabilities)
             scores.write_csv(file, include_header=not rows)
             rows += len(label)
     return rows
@@ -95,9 +112,8 @@ def _lines(session, source, out, loads, dumps):
     def flush(file):
         nonlocal rows
         label, probabilities = session.run(None, {name: np.array(held, np.float32)})
-        best = probabilities.max(axis=1)
-        for each in range(len(held)):
-            file.write(dumps({"row": rows + each, "label": int(label[each]), "probability": float(best[each])}) + b"\n")
+        for each, (most, all_of_them) in enumerate(zip(label.tolist(), probabilities.tolist(), strict=True), rows):
+            file.write(dumps({"row": each, "label": most, "probabilities": all_of_them}) + b"\n")
         rows += len(held)
         held.clear()
 
@@ -128,8 +144,8 @@ def pandas_lines(session, source, out):
     """The whole file with pandas: for named numbers."""
     import pandas as pd
 
-    label, probability = _scored(session, pd.read_json(source, lines=True).to_numpy(np.float32))
-    pd.DataFrame({"label": label, "probability": probability}).to_json(out, orient="records", lines=True)
+    label, probabilities = _scored(session, pd.read_json(source, lines=True).to_numpy(np.float32))
+    _pandas_frame(label, probabilities).to_json(out, orient="records", lines=True)
     return len(label)
 
 
@@ -140,6 +156,17 @@ def engine(session, source, out):  # noqa: ARG001 - it writes nothing
     for row in x:
         session.run(None, {name: row[None]})
     return len(x)
+
+
+def engine_pictures(session, source, out):  # noqa: ARG001 - it writes nothing
+    """Open pictures with the hook and run the engine on them, one by one: a zip, which is in memory."""
+    from hooks.opennsfw import preprocess
+
+    with zipfile.ZipFile(source) as archive:
+        pictures = [archive.read(member) for member in archive.infolist()]
+    for picture in pictures:
+        session.run(None, preprocess(SimpleNamespace(body=picture)))
+    return len(pictures)
 
 
 def main():

@@ -18,6 +18,11 @@ _TITLES = {
     "orjson-lines": "`orjson`, line by line",
     "pandas-lines": "pandas `read_json(lines=True)`",
 }
+_SIDE_BY_SIDE = {
+    "of_bare": "pictures a second, 2 workers, of two processes of the bare engine that open none",
+    "of_opening": "pictures a second, 2 workers, of two that open them as well",
+    "of_bare_tensors": "ready tensors a second, 2 workers, of two processes of the bare engine",
+}
 _FILES = {
     "csv": "CSV, 64 columns",
     "arrays": "JSON Lines, an array a row",
@@ -46,13 +51,15 @@ def _rows(document: Mapping[str, Any]) -> Iterator[Row]:
         yield _at_least(f"rows a second, {_FILES[name]}, of `json`", 2, ours / speeds[name]["json-lines"])
         yield _at_least(f"rows a second, {_FILES[name]}, of `orjson`", 1, ours / speeds[name]["orjson-lines"])
     pictures = document["pictures"]["workers"]
-    for count, what in (("1", "the bare engine"), ("2", "two processes of the bare engine side by side")):
-        yield _at_least(f"pictures a second, of {what}", 0.95, pictures[count]["of_bare"]["median"])
+    yield _at_least("pictures a second, 1 worker, of the bare engine", 0.95, pictures["1"]["of_bare"]["median"])
+    for ratio, figure in _SIDE_BY_SIDE.items():
+        if ratio in pictures["2"]:  # results of before this was measured lack it
+            yield _at_least(figure, 0.95, pictures["2"][ratio]["median"])
     peaks_by_size = [each["peak_mb"] for each in document["memory"]]
     largest, growth = document["memory"][-1]["mb"], max(peaks_by_size) / min(peaks_by_size)
     smallest = document["memory"][0]["mb"]
     yield Row(
-        f"peak memory, {smallest} MB to {largest:,} MB of input", "flat (<= 1.25)", f"{growth:.2f}", growth <= 1.25
+        f"peak memory, {smallest} MB to {largest:,} MB of input", "flat (<= 1.15)", f"{growth:.2f}", growth <= 1.15
     )
     killed = {store: each["killed"] for store, each in document["kills"].items()}
     told = ", ".join(f"{count} ({store})" for store, count in killed.items())
@@ -82,11 +89,22 @@ def _arms(document: Mapping[str, Any]) -> Iterator[str]:
     pictures = document["pictures"]
     yield f"**Pictures**, {pictures['count']:,} JPEG of 640 x 480 in a zip, opennsfw"
     yield ""
-    yield "| workers | pictures a second | the bare engine on ready tensors |"
-    yield "|---|---|---|"
+    yield (
+        "| workers | pictures a second | of the bare engine on ready tensors | of the bare engine that opens them too "
+        "| ready tensors (.npy) a second | of the bare engine |"
+    )
+    yield "|---" * 6 + "|"
     for workers, figures in pictures["workers"].items():
-        ours, bare = figures["rows_per_second"]["median"], figures["bare_rows_per_second"]["median"]
-        yield f"| {workers} | {ours:.1f} | {bare:.1f} |"
+        found = {what: figure["median"] for what, figure in figures.items()}
+        yield (
+            f"| {workers} | {found['rows_per_second']:.1f} | {found['of_bare']:.2f} | {found['of_opening']:.2f} "
+            f"| {found['tensors_per_second']:.1f} | {found['of_bare_tensors']:.2f} |"
+        )
+    yield ""
+    yield (
+        "Opening a picture takes a tenth to a fifth of the time of a run. One worker has the second core for it; two "
+        "workers on two cores cannot keep pace with an engine that opens none."
+    )
     yield ""
 
 
@@ -114,6 +132,6 @@ def _conditions(document: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Measured by `make bench-batch` on {document['date']}: {machine['cores']} cores of {machine['cpu']}; "
         f"{document['rounds']} rounds, every arm once in each, in turn; medians [range]. A time is that of the "
-        "whole process, from its start to its end. The digits model; the scripts write a row's label and its "
-        "probability, `coldpress score` the label and all ten probabilities. The engine has one thread a process."
+        "whole process, from its start to its end; bytecode is there. The digits model; every arm writes a row's label "
+        "and all ten probabilities. The engine has one thread a process."
     )

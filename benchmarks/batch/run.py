@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def run(scale: float, rounds: int, parts: Sequence[str] = PARTS) -> dict[str, An
     """Measure; ``scale`` shrinks the files, for a trial, and ``parts`` are those of ``PARTS`` that are wanted."""
     with tempfile.TemporaryDirectory(prefix="coldpress-bench-") as folder:
         scratch = Path(folder)
+        _keep_bytecode(scratch / "bytecode")
         digits = models.fetch("digits_mlp")
         build = _pack(digits, scratch / "digits")
 
@@ -77,33 +79,47 @@ def _pack(model: Path, out: Path, hooks: Path | None = None) -> Path:
     return out
 
 
+def _keep_bytecode(folder: Path) -> None:
+    """Have every interpreter that is started keep its bytecode, as it does on people's machines."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
+
+
 def _score(source: Path, out: Path, build: Path, *more: object) -> Usage:
     out.unlink(missing_ok=True)
     flags = ("--bundle", build, "--overwrite", "--json", *more)
     return measured([sys.executable, "-m", "coldpress", "score", source, out, *flags])
 
 
-def _peer(name: str, model: Path, source: Path, out: Path) -> Usage:
-    return measured([PEERS, SCRIPTS, name, model, source, out])
+def _peer(name: str, model: Path, source: Path, out: Path, python: Path = PEERS) -> Usage:
+    return measured([python, SCRIPTS, name, model, source, out])
 
 
 def _table(name: str, rows: int, model: Path, build: Path, scratch: Path, rounds: int) -> dict[str, Any]:
     suffix, target = ("csv", "csv") if name == "csv" else ("jsonl", "jsonl")
     source, out = scratch / f"{name}.{suffix}", scratch / f"{name}.out.{target}"
+    few = scratch / f"{name}.few.{suffix}"
     with progress(f"write {rows:,} rows for {name}"):
-        if name == "csv":
-            data.csv_table(source, rows)
-        else:
-            data.json_lines(source, rows, named=name == "named")
+        for path, count in ((source, rows), (few, min(rows, 2000))):
+            if name == "csv":
+                data.csv_table(path, count)
+            else:
+                data.json_lines(path, count, named=name == "named")
     columns = ("--columns", ",".join(data.COLUMNS)) if name == "named" else ()
-    arms: dict[str, Callable[[], Usage]] = {
-        f"coldpress-{workers}": lambda workers=workers: _score(  # type: ignore[misc]
-            source, out, build, "--workers", workers, "--format", target, *_LABELS, *columns
-        )
-        for workers in (2, 1)
+
+    def ours(source: Path, workers: int) -> Usage:
+        return _score(source, out, build, "--workers", workers, "--format", target, *_LABELS, *columns)
+
+    def theirs(source: Path, peer: str) -> Usage:
+        return _peer(peer, model, source, out)
+
+    arms: dict[str, Callable[[Path], Usage]] = {
+        f"coldpress-{workers}": partial(ours, workers=workers) for workers in (2, 1)
     }
-    arms |= {peer: lambda peer=peer: _peer(peer, model, source, out) for peer in CASES[name]}  # type: ignore[misc]
-    samples = _interleaved(arms, rounds, name)
+    arms |= {peer: partial(theirs, peer=peer) for peer in CASES[name]}
+    for measure in arms.values():  # bytecode and files are read once before
+        measure(few)
+    samples = _interleaved({arm: partial(measure, source) for arm, measure in arms.items()}, rounds, name)
     found = {
         arm: {
             "rows_per_second": _spread([rows / usage.seconds for usage in usages]),
@@ -126,42 +142,66 @@ def _interleaved(arms: dict[str, Callable[[], Usage]], rounds: int, title: str) 
 
 
 def _pictures(model: Path, count: int, scratch: Path, rounds: int) -> dict[str, Any]:
-    """Score JPEG pictures, one worker and two, beside as many processes of the bare engine on ready tensors."""
-    archive, out = scratch / "pictures.zip", scratch / "pictures.jsonl"
+    """Score JPEG pictures, and the tensors that are made of them, beside as many processes of the bare engine."""
+    archive, some, out = scratch / "pictures.zip", scratch / "some.zip", scratch / "pictures.jsonl"
+    tensors, ready = scratch / "tensors.npy", scratch / "ready.npy"
+    bare_count = max(10, count // 4)
     with progress(f"write {count} pictures"):
         data.pictures(archive, count)
-    build = _pack(model, scratch / "opennsfw", HOOKS)
-    ready = scratch / "ready.npy"
-    np.save(ready, np.concatenate([_tensor(each) for each in data.sample_pictures(min(count, 100))]))
-    ours: dict[int, list[float]] = {1: [], 2: []}
-    bare: dict[int, list[float]] = {1: [], 2: []}
+        data.pictures(some, bare_count)
+        made = np.concatenate([_tensor(each) for each in data.sample_pictures(bare_count)])
+        np.save(ready, made)
+        np.save(tensors, np.tile(made, (4, 1, 1, 1)))
+    builds = {source: _pack(model, scratch / name, hooks) for source, name, hooks in
+              ((archive, "opennsfw", HOOKS), (tensors, "opennsfw-plain", None))}  # fmt: skip
+    rates: dict[tuple[str, int], list[float]] = {}
+    _score(some, out, builds[archive])
     for number in range(rounds):
         with progress(f"pictures: round {number + 1} of {rounds}"):
             for workers in (1, 2):
-                bare[workers].append(_bare(model, ready, workers))
-                usage = _score(archive, out, build, "--workers", workers)
-                ours[workers].append(count / usage.printed["seconds"])
+                found = {
+                    "bare_rows_per_second": _bare("engine", model, ready, workers),
+                    "rows_per_second": _rate(archive, out, builds[archive], workers),
+                    "bare_tensors_per_second": _bare("engine", model, ready, workers),
+                    "tensors_per_second": _rate(tensors, out, builds[tensors], workers),
+                    "opening_rows_per_second": _bare("engine-pictures", model, some, workers),
+                }
+                for what, rate in found.items():
+                    rates.setdefault((what, workers), []).append(rate)
     return {
         "count": count,
         "workers": {
             str(workers): {
-                "rows_per_second": _spread(ours[workers]),
-                "bare_rows_per_second": _spread(bare[workers]),
-                "of_bare": _spread([a / b for a, b in zip(ours[workers], bare[workers], strict=True)]),
+                **{what: _spread(rates[what, workers]) for what, each in rates if each == workers},
+                "of_bare": _ratio(rates["rows_per_second", workers], rates["bare_rows_per_second", workers]),
+                "of_bare_tensors": _ratio(
+                    rates["tensors_per_second", workers], rates["bare_tensors_per_second", workers]
+                ),
+                "of_opening": _ratio(rates["rows_per_second", workers], rates["opening_rows_per_second", workers]),
             }
             for workers in (1, 2)
         },
     }
 
 
+def _rate(source: Path, out: Path, build: Path, workers: int) -> float:
+    usage = _score(source, out, build, "--workers", workers)
+    return float(usage.printed["rows"]["scored"] / usage.printed["seconds"])
+
+
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    return _spread([one / other for one, other in zip(ours, theirs, strict=True)])
+
+
 def _tensor(picture: bytes) -> np.ndarray:
     return preprocess(Request("POST", "/predict", {}, picture))["input:0"]
 
 
-def _bare(model: Path, ready: Path, processes: int) -> float:
+def _bare(name: str, model: Path, source: Path, processes: int) -> float:
     """Rows a second of so many processes of the plain binding at once, one thread each, from memory to memory."""
+    python = Path(sys.executable) if name == "engine-pictures" else PEERS  # the hook needs Pillow
     with ThreadPoolExecutor(processes) as pool:
-        usages = list(pool.map(lambda _: _peer("engine", model, ready, ready), range(processes)))
+        usages = list(pool.map(lambda _: _peer(name, model, source, source, python), range(processes)))
     return sum(usage.printed["rows"] / usage.printed["seconds"] for usage in usages)
 
 
@@ -171,6 +211,7 @@ def _memory(build: Path, scratch: Path, scale: float) -> Iterator[dict[str, floa
     data.csv_table(block, 2500)  # about a megabyte
     head, _, body = block.read_bytes().partition(b"\n")
     source, out = scratch / "large.csv", scratch / "large.jsonl"
+    _score(block, out, build, "--outputs", "label")
     for size in SIZES_MB:
         wanted = max(1, int(size * scale)) * 1_000_000
         with source.open("wb") as file:
