@@ -211,6 +211,14 @@ def test_accept_chooses_the_form_of_the_answer(server, accept, kind):
         assert np.load(io.BytesIO(text))["y"].tolist() == ANSWER
 
 
+def test_floats_that_are_not_finite_leave_as_each_protocol_spells_them(server):
+    body = b'{"instances": [[NaN, 1, 2, 3], [Infinity, 0, 0, 0]]}'
+    _, _, text = server.ask("POST", "/v1/models/affine:predict", body, content_type="application/json")
+    assert text == b'{"predictions":[[NaN,NaN,NaN],[NaN,Infinity,Infinity]]}'
+    _, _, text = server.ask("POST", "/invocations", body, content_type="application/json")
+    assert text == b'{"predictions":[["NaN","NaN","NaN"],["NaN","Infinity","Infinity"]]}'
+
+
 def test_sagemakers_headers_come_back(server):
     sent = {"x_amzn_sagemaker_custom_attributes": "trace=7", "x_amzn_sagemaker_inference_id": "i-1"}
     _, headers, _ = server.ask("POST", "/invocations", ROWS, **sent)

@@ -171,10 +171,7 @@ def _read_predict(body: bytes, model: Model) -> tuple[dict[str, Any], int | None
     columns = document.get("inputs")
     if "inputs" in document and not (type(columns) is dict and (columns.keys() != {"b64"} or "b64" in infos)):
         if len(infos) != 1:
-            names = ", ".join(map(repr, infos))
-            raise RequestError(
-                f"inputs is {describe(columns)}, expected an object by the names of the inputs: {names}."
-            )
+            raise RequestError(f"inputs is {describe(columns)}, expected an object with the inputs {quoted(infos)}.")
         document["inputs"] = dict.fromkeys(infos, columns)
     values, count = decode_predict(document, infos)
     return to_arrays(values), count
