@@ -22,9 +22,9 @@ from time import perf_counter, sleep
 
 from coldpress_runtime.errors import DoorBusyError, DoorError, WakingError
 from coldpress_runtime.fallback.breaker import OpenError
-from coldpress_runtime.fallback.connections import Pool, tls_context
 from coldpress_runtime.fallback.deadline import late, left
 from coldpress_runtime.fallback.messages import Broken
+from coldpress_runtime.fallback.pool import Pool, tls_context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
