@@ -122,6 +122,8 @@ def measure_faults(python: Path, minor: str, scratch: Path, count: int) -> dict[
         "reached_the_proxy": arrived,
         "asked_while_down": round(count * sum(high - low for low, high in _DOWN)),
         "reached_while_down": seen.while_down,
+        # What opens the breaker, what was under way by then, and a probe each time that it may be closed again.
+        "may_reach_while_down": len(_DOWN) * (_FAILURES + _THREADS) + int(took / _OPEN_S),
         "outcomes": dict(seen.outcomes.most_common()),
         "wrong": len(seen.wrong),
         "crashes": seen.crashes[:5],

@@ -25,7 +25,7 @@ __all__ = ["measure_cascade"]
 
 _PARTS = 5
 _SIDE = 28
-_MAX_DROP = 0.005
+_MAX_DROP = 0.004
 """What the threshold may cost with 95 % confidence on the samples that it is fitted on."""
 _MAX_ESCALATED = 0.2
 _MOVES = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]

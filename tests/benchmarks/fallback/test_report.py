@@ -61,6 +61,7 @@ def document(**parts):
             "falls": 2,
             "closed_again": True,
             "reached_while_down": 100,
+            "may_reach_while_down": 190,
             "asked_while_down": 2000,
         },
     }
