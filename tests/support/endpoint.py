@@ -17,7 +17,7 @@ from onnx import helper
 from coldpress_runtime.asgi import make_app
 from tests.support.tiny import write_bundle
 
-__all__ = ["Endpoint", "Fault", "fallback", "large", "serve_endpoint", "small"]
+__all__ = ["Endpoint", "Fault", "fallback", "large", "serve_endpoint", "serving", "small"]
 
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
 CLASSES = 3
@@ -108,17 +108,31 @@ def serve_endpoint(root: Path, model: str | onnx.ModelProto, **changes: Any) -> 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
         await endpoint.wrap(app, scope, receive, send)
 
-    config = uvicorn.Config(wrapped, host="127.0.0.1", port=0, log_level="warning", ws="none", loop="asyncio")
+    with _run(wrapped) as endpoint.url:
+        try:
+            yield endpoint
+        finally:
+            if endpoint.fault is not None and endpoint.fault.waits is not None:
+                endpoint.fault.waits.set()
+
+
+@contextlib.contextmanager
+def serving(root: str) -> Iterator[str]:
+    """Serve a bundle as a container does; yields its URL."""
+    with _run(make_app(root)) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _run(app: Any) -> Iterator[str]:
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none", loop="asyncio")
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
-    endpoint.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
-        yield endpoint
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        if endpoint.fault is not None and endpoint.fault.waits is not None:
-            endpoint.fault.waits.set()
         server.should_exit = True
         thread.join()
         listener.close()

@@ -105,6 +105,13 @@ def test_every_target_gets_what_its_adapter_needs_and_no_other_adapter():
     assert not shared & {module for target in TARGETS.values() for module in target.adapter}
 
 
+@pytest.mark.parametrize("part", ["batch", "fallback", "weights"])
+def test_a_part_of_the_runtime_ships_where_it_is_asked_for(part):
+    plain, more = runtime_modules("aws"), runtime_modules("aws", **{part: True})
+    assert {path for path in plain if part in path.parts} == set()
+    assert {path for path in more if part in path.parts} == set(more) - set(plain) != set()
+
+
 def test_every_module_has_bytecode(plan, tmp_path):
     tree = build_tree(plan, tmp_path / "tree")
     found = _files(tree.folder)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import urllib.request
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from coldpress_runtime.errors import DoorError, DoorLateError
 from coldpress_runtime.fallback.shadow import differ
 from coldpress_runtime.tensor import Tensor
-from tests.support.endpoint import Fault
+from tests.support.endpoint import Fault, serving
 from tests.support.http import ask
 
 INFER = "/v2/models/tiny/infer"
@@ -95,6 +96,19 @@ def test_a_difference_found_later_is_told_by_itself(routed, capfd):
     for thread in [thread for thread in threading.enumerate() if thread.name == "shadow"]:
         thread.join(30)
     assert json.loads(capfd.readouterr().out.splitlines()[-1])["shadow_different"] is True
+
+
+def test_a_container_answers_before_its_shadow_does(bundle, endpoint, capfd):
+    with serving(str(bundle("shadow 100%"))) as url:
+        endpoint.fault = Fault(500, {"Connection": "close"}, waits=threading.Event())
+        for _ in range(20):
+            request = urllib.request.Request(f"{url}/predict", b'{"instances":[[0.9,0.05,0.05]]}')
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                assert (answer.status, answer.headers["Coldpress-Answered-By"]) == (200, "function")
+        endpoint.fault.waits.set()
+        for thread in [thread for thread in threading.enumerate() if thread.name == "shadow"]:
+            thread.join(30)
+    assert '"fallback_failed":"unreachable"' in capfd.readouterr().out
 
 
 def table(rows, dtype="FP32"):
