@@ -20,6 +20,7 @@ def rows(document: Mapping[str, Any]) -> list[Row]:
         "batching": _batching,
         "cascade": _cascade,
         "faults": _faults,
+        "weights": _weights,
     }
     parts = document["parts"]
     found = [row for name, make in makers.items() if name in parts for row in make(parts[name])]
@@ -86,6 +87,15 @@ def _faults(part: Mapping[str, Any]) -> Iterator[Row]:
     yield Row(f"breaker opens in {falls} falls, and closes", "yes", told, met, "digits")
 
 
+def _weights(part: Mapping[str, Any]) -> Iterator[Row]:
+    size = f"{part['weights_mb']:.0f} MB of weights"
+    for store, title in (("moto", "moto's S3"), ("sendfile", "a server that only sends a file")):
+        share = part[store]["share"]
+        yield Row(f"{size} from {title}, of the plain rate", ">= 80%", f"{share:.0%}", share >= 0.8)
+    ratio = part["peak_ratio"]
+    yield Row("peak memory beside the engine's, of the weights", "<= 1.15", f"{ratio:.2f}", ratio <= 1.15)
+
+
 def _gpu(part: Mapping[str, Any]) -> Iterator[Row]:
     yield from _batching(part["batching"], 5.0, "GPU")
     for name, model in part["models"].items():
@@ -148,6 +158,17 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
     if faults := document["parts"].get("faults"):
         outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in faults["outcomes"].items())
         yield f"What came of the requests under faults, in {faults['seconds']:.0f} s: {outcomes}."
+        yield ""
+    if weights := document["parts"].get("weights"):
+        rates = " and ".join(
+            f"{weights[store]['read_mb_s']:,} of {weights[store]['plain_mb_s']:,} MB/s from {title}"
+            for store, title in (("moto", "moto"), ("sendfile", "the plain server"))
+        )
+        yield (
+            f"Weights came at {rates}, in {weights['parts']} parts, with their digest, which alone takes "
+            f"{weights['digest_mb_s']:,} MB/s; the peak was {weights['peak_mb']:.0f} MB, and the engine's alone "
+            f"{weights['engine_mb']:.0f}."
+        )
         yield ""
     if document["gpu"] is None:
         yield (

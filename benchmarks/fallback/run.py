@@ -12,6 +12,7 @@ from benchmarks.fallback.faults import measure_faults
 from benchmarks.fallback.latency import measure_door
 from benchmarks.fallback.mnist import measure_cascade
 from benchmarks.fallback.rates import Effort, measure_batching, measure_servers
+from benchmarks.fallback.weights import measure as measure_weights
 from benchmarks.run import machine
 from benchmarks.serve.arms import interpreter
 from coldpress.binding import onnxruntime
@@ -47,6 +48,10 @@ def _faults(python: Path, minor: str, scratch: Path, quick: bool) -> dict[str, A
     return measure_faults(python, minor, scratch, 1000 if quick else 10_000)
 
 
+def _weights(_: Path, __: str, ___: Path, quick: bool) -> dict[str, Any]:
+    return measure_weights(1) if quick else measure_weights()
+
+
 def _effort(quick: bool) -> Effort:
     return Effort(1, 1.0) if quick else Effort()
 
@@ -58,6 +63,7 @@ PARTS: dict[str, Callable[[Path, str, Path, bool], dict[str, Any]]] = {
     "batching": _batching,
     "cascade": _cascade,
     "faults": _faults,
+    "weights": _weights,
 }
 """What can be measured by itself: given the interpreter, its minor version, a folder and whether to be quick."""
 

@@ -17,9 +17,10 @@ from coldpress.gate.metrics import resolve_metric
 from coldpress.reference import Reference
 from tests.support.endpoint import fallback
 from tests.support.endpoint_server import run_endpoint
-from tests.support.packing import digits  # noqa: F401  (a fixture)
+from tests.support.packing import ROOT, coldpress, digits  # noqa: F401  (a fixture)
 from tests.support.serving import write_function
 
+EXAMPLE = ROOT / "examples" / "digits"
 SIGNATURE = {
     "inputs": [{"name": "pixels", "datatype": "FP32", "shape": [None, 64]}],
     "outputs": [
@@ -139,6 +140,32 @@ def test_the_endpoints_death_leaves_the_small_models_answers_marked(example, fun
         answered_by, why = marks(headers)
         assert answered_by == "function"
         assert why.startswith("confidence; failed=")
+
+
+@pytest.mark.models
+def test_pack_fits_the_threshold_and_the_packed_function_asks_by_it(tmp_path, example, digits, endpoint):  # noqa: F811
+    """The road of a user: the example's settings, one command, and the function that it made."""
+    work = tmp_path / "work"
+    shutil.copytree(digits, work)
+    settings = (EXAMPLE / "cascade.toml").read_text()
+    (work / "coldpress.toml").write_text(settings.replace("http://127.0.0.1:8080", endpoint.url))
+    packed = coldpress("pack", "--out", "aws", "--json", cwd=work)
+    assert packed.returncode == 0, packed.stderr
+    told = json.loads(packed.stdout)["fallback"]
+    assert told["when"] == [told["cascade"]["rule"], "error"]
+    # The gate judges on samples that calibration has not seen, and the packed small model is not the trained one bit
+    # for bit, so the threshold need not be the example's, but it is as good as that.
+    assert told["cascade"]["verdict"] == "pass"
+    assert told["cascade"]["large"] - told["cascade"]["chosen"]["metric"] <= 0.02
+    assert told["price"]["function"] > 0
+    page = (work / "aws" / "report.html").read_text()
+    assert "From which confidence an answer stands" in page
+    with LambdaFunction(work / "aws") as running:
+        labels, headers = ask(running, example.pixels)
+    assert marks(headers) == ("endpoint", "confidence")
+    assert example.right(labels) >= example.right(example.large["label"]) - 0.02
+    doubtful = example.small["probabilities"].max(axis=1) < told["cascade"]["chosen"]["threshold"]
+    assert labels == np.where(doubtful, example.large["label"], example.small["label"]).tolist()
 
 
 def test_a_large_request_goes_out_as_it_is(example, function):

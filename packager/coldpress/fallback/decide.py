@@ -193,8 +193,8 @@ def _row_bytes(signature: Signature, samples: SampleSet | None) -> int | None:
 def _price_note(price: CascadePrice) -> str:
     money = price.currency
     told = (
-        f"A million requests cost {price.function:.2f} {money} in the function and {price.waiting:.2f} for its waiting, "
-        "without the way there and back"
+        f"A million requests cost {price.function:.2f} {money} in the function and {price.waiting:.2f} for its waiting "
+        "(the way there and back comes on top)"
     )
     if price.endpoint is None or price.endpoint_alone is None:
         return f"{told}; what this kind of endpoint costs is not known here."

@@ -64,6 +64,16 @@ def document(**parts):
             "may_reach_while_down": 190,
             "asked_while_down": 2000,
         },
+        "weights": {
+            "weights_mb": 201.0,
+            "parts": 8,
+            "moto": {"plain_mb_s": 300, "read_mb_s": 290, "share": 0.95},
+            "sendfile": {"plain_mb_s": 1500, "read_mb_s": 1300, "share": 0.87},
+            "digest_mb_s": 1400,
+            "engine_mb": 60.0,
+            "peak_mb": 265.0,
+            "peak_ratio": 1.02,
+        },
     }
     return {
         "date": "2026-11-21",
@@ -78,7 +88,7 @@ def document(**parts):
 def test_good_figures_are_all_met():
     found = figures_of(document())
     assert all(row.met for row in found), [row for row in found if not row.met]
-    assert len(found) == 15
+    assert len(found) == 18
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,8 @@ def test_good_figures_are_all_met():
         ("faults", {"opened": 1}, "breaker"),
         ("faults", {"closed_again": False}, "breaker"),
         ("faults", {"reached_while_down": 900}, "breaker"),
+        ("weights", {"sendfile": {"plain_mb_s": 9, "read_mb_s": 7, "share": 0.79}}, "plain rate"),
+        ("weights", {"peak_ratio": 1.2}, "peak memory"),
     ],
 )
 def test_each_figure_can_be_missed(part, change, figure):
@@ -128,7 +140,7 @@ def test_figures_of_a_gpu_are_skipped_or_shown():
 
 def test_the_readme_has_every_figure_and_where_the_rest_is():
     shown = summary(document())
-    assert shown.count("| met |") == 15
+    assert shown.count("| met |") == 18
     assert "`make bench-fallback`" in shown
 
 
