@@ -10,6 +10,7 @@ for nothing: they are there to answer by themselves.
 
 from __future__ import annotations
 
+import json
 import os
 from threading import Lock
 from time import perf_counter
@@ -26,6 +27,7 @@ from coldpress_runtime.json_text import dump
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from coldpress_runtime.fallback.messages import Origin, Reply
     from coldpress_runtime.fallback.settings import Fallback
@@ -202,5 +204,21 @@ def _response(reply: Reply) -> Response:
         headers["Inference-Header-Content-Length"] = reply.headers[_LENGTH]
     if reply.status < 300:
         return Response(200, headers, reply.body)
-    said = RequestError(f"The endpoint refused the request with {reply.status}.")
-    return Response(reply.status, headers, reply.body, said)
+    body = _in_our_form(reply.body)
+    if body is not reply.body:
+        headers = {"Content-Type": "application/json"}
+    return Response(reply.status, headers, body, RequestError(f"The endpoint refused the request with {reply.status}."))
+
+
+def _in_our_form(body: bytes) -> bytes:
+    """A refusal as this function words its own, ``{"error": "..."}``, whatever protocol the endpoint's is."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    said: Any = document
+    for key in ("error", "message", "detail"):
+        if isinstance(said, dict):
+            said = said.get(key, said)
+    ours = isinstance(document, dict) and document.get("error") is said
+    return body if ours or not isinstance(said, str) else dump({"error": said})

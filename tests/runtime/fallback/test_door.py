@@ -315,6 +315,24 @@ def test_what_is_wrong_with_the_inputs_is_passed_on(make_door, proxy, status):
         assert response.error is not None
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (b'{"error": "x is wrong", "code": 1}', b'{"error": "x is wrong", "code": 1}'),
+        (b'{"error": {"code": 400, "message": "x is wrong"}}', b'{"error":"x is wrong"}'),
+        (b'{"message": "x is wrong"}', b'{"error":"x is wrong"}'),
+        (b'{"detail": "x is wrong"}', b'{"error":"x is wrong"}'),
+        (b'{"detail": [1]}', b'{"detail": [1]}'),
+        (b"x is wrong", b"x is wrong"),
+        (b"[" * 100_000, b"[" * 100_000),
+    ],
+    ids=range(7),
+)
+def test_a_refusal_has_the_form_of_our_own(make_door, proxy, theirs, ours):
+    proxy.queue.append(Fault("status", status=400, body=theirs))
+    assert make_door().ask(question(ROWS), soon()).body == ours
+
+
 @pytest.mark.parametrize("status", [201, 401, 403, 404, 405, 418, 500, 502, 504, 599])
 def test_other_statuses_are_no_answer(make_door, proxy, status):
     proxy.always = Fault("status", status=status, body=b"secret internals")
