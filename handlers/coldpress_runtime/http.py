@@ -54,9 +54,10 @@ class Request:
             a hook sees them.
         query: what follows the ``?``, as sent.
         ends: when the answer must be there, as ``perf_counter()`` tells the time; None where the adapter does not know.
+        at_once: whether nobody may be waited for.
     """
 
-    __slots__ = ("_document", "body", "ends", "headers", "method", "path", "query")
+    __slots__ = ("_document", "at_once", "body", "ends", "headers", "method", "path", "query")
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Request:
         self.body = body
         self.query = query
         self.ends: float | None = None
+        self.at_once = False
         self._document = document
 
     def json(self) -> Any:

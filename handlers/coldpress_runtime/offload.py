@@ -11,6 +11,7 @@ from time import thread_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import ThreadPoolExecutor
 
     from coldpress_runtime.http import Request, Response
@@ -28,16 +29,17 @@ class Offload:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._threads: ThreadPoolExecutor | None = None
-        # What an answer takes. Hooks may wait for something, which is never done on the event loop; so does a door.
-        fallback = service.manifest.fallback
-        self._seconds = float("inf") if service.manifest.hooks or fallback else service.timings["warmup_ms"] / 1e3
-        self._waiting = fallback.concurrency if fallback is not None else 0  # threads that only wait
+        # What an answer takes. Hooks may wait for something, which is never done on the event loop.
+        self._seconds = float("inf") if service.manifest.hooks else service.timings["warmup_ms"] / 1e3
+        self._at_once: Callable[[Request], Response | None] = service.answer
+        self._waiting = 0  # threads that only wait, for an endpoint
+        if service.manifest.fallback is not None:
+            self._at_once, self._waiting = service.answer_at_once, service.manifest.fallback.concurrency
         self._last = self._seconds
 
     async def answer(self, request: Request) -> Response:
         """Answer a request; never raises."""
-        if self._seconds < _QUICK_S and _is_small(request):
-            response = self._service.answer(request)
+        if self._seconds < _QUICK_S and _is_small(request) and (response := self._at_once(request)) is not None:
             timings = response.timings
             took = (timings.decode_ms + timings.run_ms + timings.encode_ms) / 1e3
             # One long answer may be the machine's doing; two, one after the other, are the model's.

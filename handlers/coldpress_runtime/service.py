@@ -152,6 +152,10 @@ class Service:
             response.body = b""
         return response
 
+    def answer_at_once(self, request: Request) -> Response | None:
+        """Answer a request, or return None when that would be to wait for somebody; never raises."""
+        return self.answer(request)
+
     def _answer(self, request: Request, timings: Timings) -> Response:
         handlers = self._routes.get(request.path) or self._find(request.path)
         handler = handlers.get(request.method)

@@ -40,13 +40,15 @@ class Marks:
         failed: why the endpoint did not, in a word; None when it did, or was not asked.
         rows: how many rows were asked for; 0 where the whole request was.
         door_ms: milliseconds that the endpoint took, the way there and back included.
+        at_once: whether the endpoint must not be asked, because nobody can wait where the request is answered.
         different: whether the endpoint, asked as a shadow, said something else; None when it was not asked.
     """
 
-    __slots__ = ("different", "door_ms", "endpoint", "failed", "rows", "rule")
+    __slots__ = ("at_once", "different", "door_ms", "endpoint", "failed", "rows", "rule")
 
     def __init__(self, rule: str | None = None) -> None:
         self.rule = rule
+        self.at_once = False
         self.endpoint = False
         self.failed: str | None = None
         self.rows = 0

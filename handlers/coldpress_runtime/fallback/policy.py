@@ -9,8 +9,8 @@ from __future__ import annotations
 from time import perf_counter
 
 from coldpress_runtime.fallback.doubt import count_rows
+from coldpress_runtime.fallback.question import body_of
 from coldpress_runtime.fallback.share import identity, is_in_share
-from coldpress_runtime.json_text import dump
 from coldpress_runtime.tensor import Tensor
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from coldpress_runtime.http import Request
     from coldpress_runtime.signature import ValueInfo
 
-__all__ = ["Policy", "body_of"]
+__all__ = ["Policy"]
 
 _SIZES = ("batch", "sequence", "elements", "bytes", "time")
 _RECENT = 0.25  # of what a row is expected to take, the share that the last run has
@@ -96,11 +96,6 @@ class Policy:
     def _falls(self, name: str, request: Request) -> bool:
         share = self.rules.get(name, 0.0)
         return share > 0 and is_in_share(name, identity(request.headers), share)
-
-
-def body_of(request: Request) -> bytes:
-    """A request's body; that of a direct call, which comes parsed, is written again."""
-    return request.body or dump(request.json())
 
 
 def _longest(axes: tuple[int | str | None, ...], shape: tuple[int, ...]) -> int:

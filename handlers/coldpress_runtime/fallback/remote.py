@@ -69,6 +69,7 @@ class RemoteService(RoutedService):
 
     def _route(self, call: Call) -> Response:
         marks = Marks("does-not-fit")
+        marks.at_once = call.request.at_once
         try:
             response = self._asked(call, marks, call.ends)
         except DoorError as error:

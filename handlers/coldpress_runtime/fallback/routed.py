@@ -29,14 +29,14 @@ from coldpress_runtime.fallback.call import Call
 from coldpress_runtime.fallback.door import Door, Question
 from coldpress_runtime.fallback.doubt import can_be_split, count_rows, doubtful, pick, probabilities_in, put_back
 from coldpress_runtime.fallback.marks import Marks, failure_name
-from coldpress_runtime.fallback.policy import Policy, body_of
+from coldpress_runtime.fallback.policy import Policy
+from coldpress_runtime.fallback.question import body_of, headers_of, read_answer, write_question
 from coldpress_runtime.fallback.shadow import differ
-from coldpress_runtime.fallback.tensors import read_answer, write_question
 from coldpress_runtime.http import Response, ends_by
 from coldpress_runtime.json_text import describe
 from coldpress_runtime.record import REMEDY
 from coldpress_runtime.refusals import failure, refusal
-from coldpress_runtime.service import JSON_TYPES, Service
+from coldpress_runtime.service import Service
 from coldpress_runtime.telemetry import log_line
 
 TYPE_CHECKING = False
@@ -53,6 +53,10 @@ if TYPE_CHECKING:
 __all__ = ["RoutedService", "mark"]
 
 _JOBS = "/v2/jobs/"
+
+
+class _WouldWait(BaseException):
+    """The endpoint would have to be asked, and there is no time for that where the request is answered."""
 
 
 class RoutedService(Service):
@@ -85,6 +89,16 @@ class RoutedService(Service):
         super().close()
         self.door.close()
 
+    def answer_at_once(self, request: Request) -> Response | None:
+        """Answer a request by the own model; None when the endpoint is to be asked."""
+        request.at_once = True
+        try:
+            return self.answer(request)
+        except _WouldWait:
+            return None
+        finally:
+            request.at_once = False
+
     def warm_up(self) -> None:
         """Run the model on the manifest's warm-up inputs, which is the first that tells how long a row takes."""
         start = perf_counter()
@@ -109,6 +123,7 @@ class RoutedService(Service):
     def _route(self, call: Call) -> Response:
         """Have a request answered by whom the policy says."""
         marks = Marks(self.policy.before(call.request, call.inputs, call.ends))
+        marks.at_once = call.request.at_once
         response = self._sent(call, marks) if marks.rule is not None else None
         if response is None:
             response = self._own(call, marks)
@@ -131,7 +146,7 @@ class RoutedService(Service):
     def _asked(self, call: Call, marks: Marks, ends: float) -> Response:
         """Ask for the whole request, with tensors where hooks stand before or behind the model; raises DoorError."""
         if self.hooks is None or call.path != "/predict":
-            question = Question(call.path, _json_by_its_name(call.request.headers), body_of(call.request))
+            question = Question(call.path, headers_of(call.request), body_of(call.request))
             response = self._ask(question, marks, ends)
         else:
             response = self._ask(self._question(call, call.inputs, None), marks, ends)
@@ -148,6 +163,8 @@ class RoutedService(Service):
         return Question(self._infer_path, ids | headers, body)
 
     def _ask(self, question: Question, marks: Marks, ends: float) -> Response:
+        if marks.at_once:
+            raise _WouldWait
         start = perf_counter()
         try:
             return self.door.ask(question, ends)
@@ -281,14 +298,6 @@ class RoutedService(Service):
         from coldpress_runtime.fallback.described import describe_endpoint  # noqa: PLC0415 - not needed to start
 
         return describe_endpoint(super()._openapi(), self._settings)
-
-
-def _json_by_its_name(headers: dict[str, str]) -> dict[str, str]:
-    """Headers that say JSON where JSON came under another name, which this function takes and not every endpoint."""
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in JSON_TYPES or "inference-header-content-length" in headers:
-        return headers
-    return {**headers, "content-type": "application/json"}
 
 
 def mark(response: Response, marks: Marks) -> Response:

@@ -7,7 +7,7 @@ import pytest
 import schemathesis
 
 from coldpress_runtime.errors import DoorError, NotFoundError
-from coldpress_runtime.fallback.tensors import write_question
+from coldpress_runtime.fallback.question import write_question
 from coldpress_runtime.http import Response
 from coldpress_runtime.json_text import dump
 from coldpress_runtime.tensor import Tensor

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import urllib.request
 from time import perf_counter
 
 import numpy as np
@@ -21,7 +22,7 @@ from coldpress_runtime.errors import (
     WakingError,
 )
 from coldpress_runtime.http import Request, Response
-from tests.support.endpoint import Fault, small
+from tests.support.endpoint import Fault, serving, small
 from tests.support.http import ask, infer, predict
 
 SURE, UNSURE = [0.9, 0.05, 0.05], [0.4, 0.3, 0.3]
@@ -494,3 +495,51 @@ def test_time_is_left_for_the_own_model(routed):
     request.ends = perf_counter() + 1000
     service.answer(request)
     assert seen == [pytest.approx(request.ends - 3.0)]
+
+
+# Where nobody may wait.
+
+
+@pytest.mark.parametrize("when", ["batch > 1", "confidence < 0.6", "canary 100%", "time > 0.5"])
+def test_what_needs_the_endpoint_is_not_answered_at_once(routed, endpoint, when):
+    service = routed(when)
+    service.policy.row_ms = 1e9 if when.startswith("time") else 0.0
+    body = json.dumps({"instances": [UNSURE] * 2}).encode()
+    request = Request("POST", "/predict", dict(JSON), body)
+    assert service.answer_at_once(request) is None
+    assert endpoint.asked == []
+    response = service.answer(request)
+    assert (response.status, who(response)[0]) == (200, "endpoint")
+
+
+def test_what_needs_no_endpoint_is_answered_at_once(routed, endpoint):
+    service = routed("batch > 2", "confidence < 0.6", "error")
+    request = Request("POST", "/predict", dict(JSON), json.dumps({"instances": [SURE] * 2}).encode())
+    assert who(service.answer_at_once(request)) == ("function", None)
+    assert service.answer_at_once(Request("POST", "/predict", dict(JSON), b"{")).status == 400
+    assert endpoint.asked == []
+
+
+def test_a_container_answers_everybody_while_the_endpoint_holds_its_answers_back(bundle, endpoint):
+    """Neither a health check nor a sure answer waits for doubtful ones."""
+    endpoint.fault = Fault(500, {"Connection": "close"}, waits=threading.Event())
+    told = []
+
+    def call(url, rows):
+        request = urllib.request.Request(f"{url}/predict", json.dumps({"instances": rows}).encode())
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            told.append(answer.headers["Coldpress-Fallback"])
+
+    with serving(str(bundle("confidence < 0.6"))) as url:
+        waiting = [threading.Thread(target=call, args=(url, [UNSURE])) for _ in range(4)]
+        for thread in waiting:
+            thread.start()
+        for _ in range(10):
+            call(url, [SURE])
+            with urllib.request.urlopen(f"{url}/v2/health/live", timeout=60) as answer:
+                assert answer.status == 200
+        assert told == [None] * 10
+        endpoint.fault.waits.set()
+        for thread in waiting:
+            thread.join(60)
+    assert told[10:] == ["confidence; failed=unreachable"] * 4

@@ -1,4 +1,4 @@
-"""What an endpoint is asked in the Open Inference Protocol, and its answer, as the engine has inputs and outputs."""
+"""What an endpoint is asked: a request as it came, or tensors in the Open Inference Protocol, whose answer is read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from coldpress_runtime.errors import DoorAnswerError, RequestError
 from coldpress_runtime.json_composites import write_texts
 from coldpress_runtime.json_text import dump, parse
 from coldpress_runtime.protocol import decode_infer, expect_object
+from coldpress_runtime.service import JSON_TYPES
 from coldpress_runtime.tensor import Tensor
 
 TYPE_CHECKING = False
@@ -14,12 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from coldpress_runtime.http import Response
+    from coldpress_runtime.http import Request, Response
     from coldpress_runtime.signature import ValueInfo
 
-__all__ = ["read_answer", "write_question"]
+__all__ = ["body_of", "headers_of", "read_answer", "write_question"]
 
 _HEADER = binary.HEADER.lower()
+
+
+def body_of(request: Request) -> bytes:
+    """A request's body; that of a direct call, which comes parsed, is written again."""
+    return request.body or dump(request.json())
+
+
+def headers_of(request: Request) -> dict[str, str]:
+    """A request's headers, with JSON by its name: it may come under others, which not every endpoint takes."""
+    headers = request.headers
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in JSON_TYPES or _HEADER in headers:
+        return headers
+    return {**headers, "content-type": "application/json"}
 
 
 def write_question(inputs: Mapping[str, Any], outputs: Iterable[str] | None) -> tuple[dict[str, str], bytes]:
