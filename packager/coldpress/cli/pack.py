@@ -91,6 +91,9 @@ def _show(packed: "Packed") -> None:
         if packed.weights:
             size = packed.weights_bytes
             say(f"  {_mb(size)} of weights lie in {packed.plan.out}/weights, and are read from {packed.plan.weights}")
+    if packed.decision and packed.decision.cascade:
+        for line in packed.decision.cascade.table():
+            say(f"    {line}")
     if packed.archive:
         deploy = TARGETS[packed.plan.target].deploy
         if packed.weights and (packed.plan.out / "weights.sh").is_file() and not deploy.startswith("./"):

@@ -9,7 +9,7 @@ Hothorn and Lehmacher 1995).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 from typing import Any
@@ -26,6 +26,7 @@ from coldpress.gate.verdict import Outcome
 __all__ = ["Cascade", "Point", "fit_threshold", "probabilities_of"]
 
 _FINEST = 1_000_000
+_LINES = 5  # of the curve on a terminal, beside the chosen one
 _WITHIN, _BEYOND = 20, 10
 """How many shares are tried up to the most that may be escalated, and how many beyond it, to tell what it would take"""
 
@@ -93,6 +94,20 @@ class Cascade:
         if self.chosen is None or not self.chosen.escalated:
             return None
         return f"confidence < {self.chosen.threshold:.6f}".rstrip("0").rstrip(".")
+
+    def table(self) -> Iterator[str]:
+        """Yield the curve as lines for a terminal: some points up to the most that may go out."""
+        within = [point for point in self.points if point.escalated <= self.max_escalated]
+        shown = {id(point) for point in (*within[:: _WITHIN // _LINES], within[-1], self.chosen)}
+        width = max(6, len(self.metric))
+        yield f"confidence below   rows that go out   {self.metric:>{width}}   drop at most, 95 %"
+        for point in within:
+            if id(point) in shown:
+                bound = "-" if point.drop_bound is None else f"{max(0.0, point.drop_bound):.4f}"
+                mark = "  <- ships" if point is self.chosen else ""
+                yield (
+                    f"{point.threshold:16.6g}   {point.escalated:16.1%}   {point.metric:{width}.4f}   {bound:>18}{mark}"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that reports hold."""

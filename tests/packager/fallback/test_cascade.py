@@ -57,6 +57,17 @@ def test_the_curve_rises_in_share_and_reaches_beyond_what_is_allowed():
     assert found.to_json()["points"][0]["threshold"] == 0.0
 
 
+def test_the_curve_as_lines_shows_what_ships():
+    found = fit(*two_models(count=800))
+    head, *lines = found.table()
+    assert "accuracy" in head
+    assert len({len(line.partition("  <-")[0]) for line in (head, *lines)}) == 1
+    (chosen,) = [line for line in lines if line.endswith("<- ships")]
+    assert f"{found.chosen.threshold:.6g}" in chosen
+    assert f"{found.chosen.escalated:.1%}" in chosen
+    assert 5 <= len(lines) <= 7
+
+
 def test_rows_of_one_request_are_exchanged_one_by_one():
     single, together = fit(*two_models(count=800)), fit(*two_models(count=800, rows=8))
     assert [(p.threshold, p.escalated) for p in together.points] == [(p.threshold, p.escalated) for p in single.points]
