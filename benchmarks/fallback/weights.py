@@ -1,9 +1,10 @@
 """How quickly a model comes from a store into memory, and how much memory that takes.
 
-``measure`` makes a model of 200 MB in ORT format and puts it into two stores on this machine: moto's S3, and a plain
-server that hands out a file by ``sendfile``, which is as quick as the loopback interface. In turns, it reads the same
-ranges over the same connections into a buffer that is thrown away, and as a function does: into memory that the session
-uses, with the digest. For the memory, fresh processes open the model, and a tiny one by the same road: the engine.
+``measure`` makes a model of 200 MB in ORT format and puts it into stores on this machine: moto's S3; a plain server
+that hands out a file by ``sendfile`` at the pace of a good network, 300 MB/s over eight connections; and the same
+without a bound, as quick as the loopback interface, where the digest takes longest. In turns, it reads the same ranges
+over the same connections into a buffer that is thrown away, and as a function does: into memory that the session uses,
+with the digest. For the memory, fresh processes open the model, and a tiny one by the same road: the engine.
 """
 
 import hashlib
@@ -17,8 +18,10 @@ import sys
 import tempfile
 import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +40,8 @@ __all__ = ["measure"]
 _LAYERS, _SIDE = 12, 2048  # 201 MB
 _ROUNDS = 7
 _PARTS = 8
+_PACE = 37_500_000  # bytes a second, of one connection
+_PIECE = 1 << 18
 _OPEN = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -69,16 +74,10 @@ def measure(rounds: int = _ROUNDS) -> dict[str, Any]:
                 _put(aws.endpoint + path, body)
             environment = {name: value for name, value in aws.environment().items() if name.startswith("AWS_")}
             moto = _rates(environment, content, max(1, rounds // 2))
-        server = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.fallback.weights", str(big)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        try:
-            assert server.stdout is not None
-            endpoint = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-            plain = _rates({**environment, "AWS_ENDPOINT_URL": endpoint}, content, rounds)
-        finally:
-            server.kill()
-            server.communicate()
+        with _server(big, _PACE) as endpoint:
+            paced = _rates({**environment, "AWS_ENDPOINT_URL": endpoint}, content, rounds)
+        with _server(big, 0) as endpoint:
+            unbound = _rates({**environment, "AWS_ENDPOINT_URL": endpoint}, content, rounds)
     begun = perf_counter()
     hashlib.sha256(content).hexdigest()
     digest_mb_s = size / 1e6 / (perf_counter() - begun)
@@ -87,7 +86,8 @@ def measure(rounds: int = _ROUNDS) -> dict[str, Any]:
         "parts": _PARTS,
         "cpus": os.cpu_count(),
         "moto": moto,
-        "sendfile": plain,
+        "paced": paced,
+        "sendfile": unbound,
         "digest_mb_s": round(digest_mb_s),
         "engine_mb": round(engine / 1e6, 1),
         "peak_mb": round(peak / 1e6, 1),
@@ -197,17 +197,29 @@ def _put(url: str, body: bytes) -> None:
         pass
 
 
-def _serve(path: str) -> None:
+@contextmanager
+def _server(file: Path, pace: int) -> Iterator[str]:
+    """Give the address of a server of one file, which sends ``pace`` bytes a second a connection; 0: all it can."""
+    command = [sys.executable, "-m", "benchmarks.fallback.weights", str(file), str(pace)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        finally:
+            server.kill()
+
+
+def _serve(path: str, pace: int) -> None:
     """Hand out ranges of one file, whatever is asked for; print the port first."""
     listener = socket.create_server(("127.0.0.1", 0))
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     with open(path, "rb") as file:  # noqa: PTH123  (its descriptor is what counts)
         while True:
-            threading.Thread(target=_answer, args=(listener.accept()[0], file.fileno()), daemon=True).start()
+            threading.Thread(target=_answer, args=(listener.accept()[0], file.fileno(), pace), daemon=True).start()
 
 
-def _answer(connection: socket.socket, file: int) -> None:
+def _answer(connection: socket.socket, file: int, pace: int) -> None:
     size, requests = os.fstat(file).st_size, connection.makefile("rb")
     first = last = 0
     while line := requests.readline():
@@ -217,9 +229,12 @@ def _answer(connection: socket.socket, file: int) -> None:
             continue
         head = f'HTTP/1.1 206 Partial Content\r\nETag: "one"\r\nContent-Length: {last - first + 1}\r\n'
         connection.sendall(f"{head}Content-Range: bytes {first}-{last}/{size}\r\n\r\n".encode())
+        begun, start = perf_counter(), first
         while first <= last:
-            first += os.sendfile(connection.fileno(), file, first, last - first + 1)
+            first += os.sendfile(connection.fileno(), file, first, min(_PIECE if pace else last, last - first + 1))
+            if pace:
+                sleep(max(0.0, (first - start) / pace - (perf_counter() - begun)))
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], int(sys.argv[2]))
