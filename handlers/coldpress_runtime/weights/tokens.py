@@ -28,9 +28,9 @@ def ask(address: str, headers: dict[str, str], *names: str) -> list[str]:
         connection = make(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
         try:
             connection.request("GET", f"{parts.path or '/'}?{parts.query}", headers=headers)
-            answer = connection.getresponse()
-            why = f"status {answer.status}"
-            found = json.loads(answer.read(_MOST_BYTES))
+            with connection.getresponse() as answer:
+                why = f"status {answer.status}"
+                found = json.loads(answer.read(_MOST_BYTES))
             if answer.status == http.client.OK:
                 return [str(found[name]) for name in names]
         except (OSError, http.client.HTTPException) as problem:
