@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 
 import uvicorn
@@ -13,7 +14,7 @@ from coldpress_endpoint.drain import Server
 from coldpress_endpoint.repository import Repository
 from coldpress_endpoint.serving import Serving
 from coldpress_endpoint.settings import Settings
-from coldpress_runtime.errors import ColdpressError, LoadError
+from coldpress_runtime.errors import ColdpressError, LoadError, NotFoundError
 
 _IDLE_S = 620  # longer than balancers keep a connection, so that they are the ones who close it
 
@@ -28,6 +29,8 @@ def main() -> int:
             raise LoadError(
                 "No model in the folder opens; expected {name}/{version}/model.onnx below COLDPRESS_MODELS."
             )
+        if settings.model and settings.model not in models.names():
+            raise NotFoundError(f"COLDPRESS_MODEL is {settings.model!r}; expected one of {', '.join(models.names())}.")
     except ColdpressError as error:
         sys.stderr.write(f"coldpress: {error}\n")
         return 1
@@ -50,11 +53,11 @@ def main() -> int:
     server = Server(config, serving)
     gc.collect()
     gc.freeze()  # what lives as long as the server need not be walked through while callers wait
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(server.serve())
-    models.close()
+    asyncio.Runner(loop_factory=config.get_loop_factory()).run(server.serve())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # a run or a load that outlasts the limit is not waited for, as Python would

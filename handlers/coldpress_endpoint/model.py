@@ -72,6 +72,8 @@ def open_model(name: str, version: str, path: str, settings: Settings, pool: Exe
     engine = Engine(path, settings.providers, max(1, cpus() // (settings.threads or cpus())), settings.tensorrt)
     warmth = warm_up(engine, settings.max_batch)
     on_cpu = engine.provider == "cpu"
+    # A whole number that is no row may say how long a run takes: what was quick once says nothing of the next.
+    steered = any("INT" in each.datatype and -1 not in each.shape for each in engine.inputs)
     batcher = Batcher(
         engine.run,
         pool,
@@ -80,6 +82,6 @@ def open_model(name: str, version: str, path: str, settings: Settings, pool: Exe
         max_batch=warmth.max_batch,
         delay_s=settings.batch_delay_s,
         queue=settings.queue,
-        seconds=warmth.seconds if on_cpu else float("inf"),
+        seconds=warmth.seconds if on_cpu and not steered else float("inf"),
     )
     return Model(name, version, engine, batcher, metrics)

@@ -140,7 +140,7 @@ def test_the_end_loses_no_request(tmp_path):
 def test_what_is_under_way_at_the_end_is_answered(tmp_path):
     put_model(tmp_path, "slow", "1", slow())
     with run_endpoint(tmp_path, COLDPRESS_THREADS="1", COLDPRESS_DRAIN_S="30") as server:
-        body = {"inputs": {"turns": 200_000, "x": [[1.0] * 64]}}
+        body = {"inputs": {"turns": 100_000, "x": [[1.0] * 64]}}
         with calling(server.port, "/predict", [body] * 3) as callers:
             until(lambda: _metric(server, 'coldpress_queue{model="slow",version="1"}'))
             server.process.send_signal(signal.SIGTERM)
@@ -150,6 +150,16 @@ def test_what_is_under_way_at_the_end_is_answered(tmp_path):
         assert server.process.wait(60) == 0
 
 
+def test_what_outlasts_the_limit_does_not_hold_the_end_up(tmp_path):
+    put_model(tmp_path, "slow", "1", slow())
+    with run_endpoint(tmp_path, COLDPRESS_THREADS="1", COLDPRESS_DRAIN_S="1") as server:
+        body = {"inputs": {"turns": 10**12, "x": [[1.0] * 64]}}
+        with calling(server.port, "/predict", [body] * 2):
+            until(lambda: _metric(server, 'coldpress_queue{model="slow",version="1"}'))
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(60) == 0
+
+
 def test_a_full_queue_and_a_late_request_are_refused_before_they_run(tmp_path):
     put_model(tmp_path, "slow", "1", slow())
     with run_endpoint(tmp_path, COLDPRESS_THREADS="1", COLDPRESS_QUEUE="2") as server:
@@ -157,7 +167,7 @@ def test_a_full_queue_and_a_late_request_are_refused_before_they_run(tmp_path):
         def waiting():
             return _metric(server, 'coldpress_queue{model="slow",version="1"}') == 1
 
-        body = {"inputs": {"turns": 200_000, "x": [[1.0] * 64]}}
+        body = {"inputs": {"turns": 100_000, "x": [[1.0] * 64]}}
         quick = {"inputs": {"turns": 1, "x": [[1.0] * 64]}}
         with calling(server.port, "/predict", [body] * 2) as callers:
             until(waiting)
@@ -290,6 +300,15 @@ def test_the_documents_know_every_model(server):
     assert references
     assert set(references) <= set(document["components"]["schemas"])
     assert b"swagger" in server.ask("GET", "/docs")[2]
+
+
+def test_a_default_model_that_is_not_there_is_said_at_the_start(tmp_path):
+    put_model(tmp_path, "affine", "1", affine())
+    with (
+        pytest.raises(RuntimeError, match="COLDPRESS_MODEL is 'other'"),
+        run_endpoint(tmp_path, COLDPRESS_MODEL="other"),
+    ):
+        pass
 
 
 def test_a_folder_without_a_model_that_opens_is_no_endpoint(tmp_path):
