@@ -106,6 +106,7 @@ class Connection:
         wire = self._socket.wire
         wire.ends = ends
         wire.received = 0
+        response = None
         try:
             response = self._ask(message)
             if response.status < 200 or 300 <= response.status < 400:
@@ -126,6 +127,9 @@ class Connection:
             raise Broken(
                 DoorAnswerError("The endpoint's answer is not HTTP; is the URL that of a model server?"), again=False
             ) from None
+        finally:
+            if response is not None:
+                response.close()  # left to be collected, it would complain that there is no socket any more
 
     def _ask(self, message: Message) -> http.client.HTTPResponse:
         client = self._http
@@ -190,7 +194,6 @@ def _read(response: http.client.HTTPResponse, limit: int) -> bytes:
         whole = response.read(length) if length else b""
         if len(whole) != length:
             raise EOFError
-        response.close()
         return whole
     body = bytearray()
     while piece := response.read(_PIECE):

@@ -1,10 +1,12 @@
 """The door against a real server, and against faults between the two."""
 
 import contextlib
+import gc
 import json
 import socket
 import threading
 import time
+from http.client import HTTPResponse
 from pathlib import Path
 from time import perf_counter
 
@@ -131,6 +133,20 @@ def test_a_broken_answer_is_one_error_and_is_not_asked_for_again(make_door, prox
     assert raised.value.status == 502
     assert len(proxy.seen) == 1
     assert values(door.ask(question(ROWS), soon())) == expected(ROWS)
+
+
+@pytest.mark.parametrize("kind", [*BROKEN, "half-open", "slow-body", "length-long"])
+def test_no_response_is_left_open(make_door, proxy, kind):
+    """Python 3.13 and later would write about it to the log when it is collected."""
+
+    def open_responses():
+        return [each for each in gc.get_objects() if isinstance(each, HTTPResponse) and not each.isclosed()]
+
+    before = open_responses()
+    proxy.always = Fault(kind, size=1 << 22, seconds=1.0)
+    with pytest.raises(DoorError):
+        make_door().ask(question(ROWS), soon(0.5))
+    assert [each for each in open_responses() if each not in before] == []
 
 
 def test_another_models_answers_open_the_breaker(make_door, proxy):
