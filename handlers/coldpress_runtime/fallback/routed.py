@@ -174,18 +174,18 @@ class RoutedService(Service):
     # The function's own model, and the endpoint after it.
 
     def _own(self, call: Call, marks: Marks) -> Response:
-        sent_before = marks.rule is not None
         try:
             values = self._values(call)
         except Exception as problem:
-            if sent_before or "error" not in self.policy.rules:
-                raise
-            marks.rule = "error"
-            response = self._sent(call, marks)
-            if response is not None:
-                return response
+            if marks.rule is None:
+                if "error" not in self.policy.rules:
+                    raise
+                marks.rule = "error"
+                response = self._sent(call, marks)
+                if response is not None:
+                    return response
             return refusal(problem) if isinstance(problem, ColdpressError) else failure(problem)
-        if not sent_before and "confidence" in self.policy.rules:
+        if marks.rule is None and "confidence" in self.policy.rules:
             again = self._doubted(call, values, marks)
             if again is not None:
                 return again

@@ -409,6 +409,14 @@ def test_the_endpoint_answers_where_the_model_fails(broken, direct):
     assert response.body == direct("/predict", document)
 
 
+def test_both_failures_of_a_request_that_went_out_are_told(broken):
+    service = broken("batch > 0")
+    service.door = Broken(DoorLateError("late"))
+    response = post(service, {"inputs": {"x": [[-1.0, 0, 0]]}})
+    assert (response.status, who(response)) == (400, ("function", "batch; failed=late"))
+    assert "out of data bounds" in json.loads(response.body)["error"]
+
+
 def test_a_model_that_fails_without_the_rule_is_told(broken, endpoint):
     service = broken("batch > 5")
     assert "out of data bounds" in predict(service, {"inputs": {"x": [[-1.0, 0, 0]]}}, 400)
