@@ -98,3 +98,4 @@ variable "canary_percent" {
   type        = number
   default     = @{canary_percent}
 }
+@{fallback_variables}

@@ -17,6 +17,8 @@ from coldpress.render.alibaba import AlibabaValues, render_alibaba
 from coldpress.render.aws import AwsValues, render_aws
 from coldpress.render.azure import AzureValues, render_azure
 from coldpress.render.container import ContainerValues, render_container
+from coldpress.render.endpoint import EndpointValues, render_endpoint
+from coldpress.render.fallback import Asked
 from coldpress.render.gcp import GcpValues, render_gcp
 from coldpress.render.template import write_files
 
@@ -25,13 +27,18 @@ __all__ = [
     "AWS_CASES",
     "AZURE_CASES",
     "CONTAINER_CASES",
+    "ENDPOINT_CASES",
     "GCP_CASES",
     "GOLDEN",
     "SAM",
     "TREES",
     "differences",
+    "endpoint_files",
     "sam_files",
 ]
+
+_ENDPOINT = "coldpress-digits-endpoint"
+_ELSEWHERE = Asked(kind="http", name="", auth="bearer", url="https://gpu.example")
 
 _ROOT = Path(__file__).resolve().parents[2]
 TREES = _ROOT / "tests" / "golden"
@@ -63,6 +70,10 @@ AWS_CASES: Mapping[str, AwsValues] = {
     ),
     "weights": AwsValues(name="digits", weights=f"s3://models/digits/{_FILE}", environment={"LEVEL": "1.0"}),
     "uploads": AwsValues(name="digits", batch=BatchConfig()),
+    "sagemaker": AwsValues(name="digits", asked=Asked(kind="sagemaker", name=_ENDPOINT)),
+    "sagemaker-async": AwsValues(name="digits", asked=Asked(kind="sagemaker-async", name=_ENDPOINT)),
+    "lambda-gpu": AwsValues(name="digits", asked=Asked(kind="lambda-gpu-experimental", name=_ENDPOINT)),
+    "endpoint-elsewhere": AwsValues(name="digits", environment={"LEVEL": "1.0"}, asked=_ELSEWHERE),
     "uploads-eventbridge": AwsValues(
         name='on: {weird} ${AWS::Region} "name"',
         description="Rows",
@@ -86,6 +97,9 @@ AZURE_CASES: Mapping[str, AzureValues] = {
         always_ready=1,
         batch=BatchConfig(input="in/", output="out/", timeout_s=5400),
     ),
+    "container-apps-gpu": AzureValues(name="digits", asked=Asked(kind="container-apps-gpu", name=_ENDPOINT)),
+    "azure-ml": AzureValues(name="digits", asked=Asked(kind="azure-ml", name=_ENDPOINT)),
+    "endpoint-elsewhere": AzureValues(name="digits", asked=_ELSEWHERE),
     "anonymous": AzureValues(name="digits", auth="anonymous", memory_mb=512, timeout_s=230),
     "everything": AzureValues(
         name="on: {weird} ${AWS::Region} \u2028 'name'",
@@ -107,6 +121,7 @@ AZURE_CASES: Mapping[str, AzureValues] = {
 ALIBABA_CASES: Mapping[str, AlibabaValues] = {
     "default": AlibabaValues(name="digits"),
     "uploads": AlibabaValues(name="digits", uploads_bucket="data", minimum_instances=1),
+    "endpoint-elsewhere": AlibabaValues(name="digits", internet=True, asked=_ELSEWHERE),
     "anonymous": AlibabaValues(name="digits", auth="anonymous", canary_percent=0, memory_mb=512, cpu=0.35),
     "everything": AlibabaValues(
         name="on: {weird} $AWS \u2028 'name'",
@@ -137,6 +152,9 @@ GCP_CASES: Mapping[str, GcpValues] = {
         uploads_bucket="my-data",
         batch=BatchConfig(input="in/", output="out/", memory_mb=8192, timeout_s=3600, concurrency=20),
     ),
+    "cloud-run-gpu": GcpValues(name="digits", asked=Asked(kind="cloud-run-gpu", name=_ENDPOINT, region="europe-west1")),
+    "vertex": GcpValues(name="digits", asked=Asked(kind="vertex", name=_ENDPOINT, region="europe-west1")),
+    "endpoint-elsewhere": GcpValues(name="digits", asked=_ELSEWHERE),
     "public": GcpValues(name="digits", auth="none", canary_percent=100),
     "everything": GcpValues(
         name="on: {weird} ${AWS::Region} \u2028 'name'",
@@ -159,6 +177,9 @@ GCP_CASES: Mapping[str, GcpValues] = {
 
 CONTAINER_CASES: Mapping[str, ContainerValues] = {
     "default": ContainerValues(name="digits"),
+    "kubernetes": ContainerValues(name="digits", asked=Asked(kind="kubernetes", name=_ENDPOINT)),
+    "kserve": ContainerValues(name="digits", asked=Asked(kind="kserve", name=_ENDPOINT)),
+    "endpoint-elsewhere": ContainerValues(name="digits", asked=_ELSEWHERE),
     "public": ContainerValues(name="digits", public=True, min_replicas=2, cpu=0.5),
     "everything": ContainerValues(
         name="on: {weird} ${AWS::Region} \u2028 'name'",
@@ -179,12 +200,51 @@ CONTAINER_CASES: Mapping[str, ContainerValues] = {
     ),
 }
 
+_AWKWARD = "on: {weird} ${AWS::Region} \u2028 'name'"
+ENDPOINT_CASES: Mapping[str, EndpointValues] = {
+    "sagemaker": EndpointValues(name="digits", kind="sagemaker", target="aws", max_instances=2),
+    "sagemaker-async": EndpointValues(name="digits", kind="sagemaker-async", target="aws", waking="queue"),
+    "sagemaker-everything": EndpointValues(
+        name=_AWKWARD, version="1.0", kind="sagemaker-async", target="aws", instance="ml.g6e.xlarge",
+        min_instances=1, max_instances=4, timeout_s=600,
+    ),
+    "lambda-gpu": EndpointValues(name="digits", kind="lambda-gpu-experimental", target="aws"),
+    "cloud-run-gpu": EndpointValues(name="digits", kind="cloud-run-gpu", target="gcp", region="europe-west1"),
+    "cloud-run-everything": EndpointValues(
+        name=_AWKWARD, version="1.0+build/7", kind="cloud-run-gpu", target="gcp", project="my-project",
+        region="us-central1", image="us-central1-docker.pkg.dev/my-project/images/large:1", min_instances=1,
+        max_instances=5,
+    ),
+    "vertex": EndpointValues(name="digits", kind="vertex", target="gcp", region="europe-west1"),
+    "vertex-kept": EndpointValues(
+        name=_AWKWARD, kind="vertex", target="gcp", region="us-central1", instance="g2-standard-24", min_instances=1,
+        max_instances=3,
+    ),
+    "container-apps-gpu": EndpointValues(
+        name="digits", kind="container-apps-gpu", target="azure", region="westeurope"
+    ),
+    "azure-ml": EndpointValues(name=_AWKWARD, kind="azure-ml", target="azure", region="swedencentral"),
+    "kserve": EndpointValues(name="digits", kind="kserve", target="container"),
+    "kubernetes": EndpointValues(name="digits", kind="kubernetes", target="container"),
+    "kubernetes-cpu": EndpointValues(
+        name=_AWKWARD, kind="kubernetes", target="container", gpu=False, max_instances=3,
+        image=f"registry.example:5000/team/large:1@sha256:{'0a' * 32}",
+    ),
+}  # fmt: skip
+
+
+def endpoint_files(values: EndpointValues) -> dict[str, str]:
+    """Return an endpoint's files but the locks, which lie in ``templates/endpoint`` as they are."""
+    return {name: text for name, text in render_endpoint(values).items() if not name.endswith(".lock")}
+
+
 # A target: its cases, and what renders one.
 _RENDERED: Mapping[str, tuple[Mapping[str, Any], Callable[[Any], dict[str, str]]]] = {
     "alibaba": (ALIBABA_CASES, render_alibaba),
     "aws": (AWS_CASES, render_aws),
     "azure": (AZURE_CASES, render_azure),
     "container": (CONTAINER_CASES, render_container),
+    "endpoint": (ENDPOINT_CASES, endpoint_files),
     "gcp": (GCP_CASES, render_gcp),
 }
 

@@ -206,27 +206,27 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
     uploads, rows = bool(values.uploads_bucket), values.batch is not None
     place = weights_place("gcp", values.weights)
     stored, kind = place is not None and not place.mounted, "mount" if place and place.mounted else "store"
-    shell, terraform, container = fallback_pieces(values.asked, values.project or "PROJECT", piece)
+    fallback = fallback_pieces(values.asked, values.project or "PROJECT", piece)
     rows_in_shell = piece("optional/batch.sh", wanted=rows)
     files = {
         "deploy.sh": template.fill(
             "deploy.sh",
             account=piece("optional/account.sh", wanted=not values.service_account),
             project=values.project or "$(gcloud config get-value project)",
-            **shell,
+            **fallback["deploy.sh"],
             uploads=piece("optional/uploads.sh", wanted=uploads, batch=rows_in_shell),
             weights=piece("weights/deploy.sh", wanted=stored),
         ),
         "canary.sh": template.fill("canary.sh", project=values.project or "$(gcloud config get-value project)"),
         "environment.yaml": template.fill("environment.yaml"),
-        "service.yaml": template.fill("service.yaml", **container),
+        "service.yaml": template.fill("service.yaml", **fallback["service.yaml"]),
         "main.tf": template.fill(
             "main.tf",
             batch=piece("optional/batch.tf", wanted=rows),
-            **terraform,
+            **fallback["main.tf"],
             weights=piece("weights/weights.tf", wanted=stored),
         ),
-        "variables.tf": template.fill("variables.tf", project=_default(values.project)),
+        "variables.tf": template.fill("variables.tf", project=_default(values.project), **fallback["variables.tf"]),
         "README.md": template.fill(
             "README.md",
             call=piece(f"call/{values.auth}.sh"),

@@ -9,5 +9,5 @@ resource "google_cloud_run_v2_service_iam_member" "asks" {
   location = data.google_cloud_run_v2_service.endpoint.location
   name     = data.google_cloud_run_v2_service.endpoint.name
   role     = "roles/run.invoker"
-  member   = "serviceAccount:${var.service_account == "" ? google_service_account.function[0].email : var.service_account}"
+  member   = var.service_account == "" ? google_service_account.function[0].member : "serviceAccount:${var.service_account}"
 }

@@ -303,6 +303,8 @@ def test_terraforms_defaults_are_the_settings(folders, case):
     assert [each.replace("%%{", "%{") for each in defaults["invokers"]] == list(values.invokers)
     assert defaults["public"] == (values.auth == "none")
     (environment,) = (block["environment"] for block in parsed(folders / case / "main.tf")["locals"])
+    assert ("COLDPRESS_FALLBACK_URL" in environment) == (values.asked is not None and values.asked.rendered)
+    environment.pop("COLDPRESS_FALLBACK_URL", None)
     unescaped = {key: value.replace("$${", "${").replace("%%{", "%{") for key, value in environment.items()}
     assert unescaped == {"THREADS": "${tostring(var.concurrency)}", **values.environment}
 

@@ -15,6 +15,9 @@ from pathlib import Path
 from pycep import BicepParser
 
 MODELS = {
+    "Microsoft.App/containerApps": ("appcontainers", "ContainerApp"),
+    "Microsoft.App/containerApps/authConfigs": ("appcontainers", "AuthConfig"),
+    "Microsoft.App/managedEnvironments": ("appcontainers", "ManagedEnvironment"),
     "Microsoft.Authorization/roleAssignments": ("authorization.v2022_04_01", "RoleAssignmentCreateParameters"),
     "Microsoft.EventGrid/systemTopics": ("eventgrid", "SystemTopic"),
     "Microsoft.EventGrid/systemTopics/eventSubscriptions": ("eventgrid", "EventSubscription"),

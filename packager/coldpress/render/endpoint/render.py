@@ -112,7 +112,7 @@ def _holes(values: EndpointValues) -> dict[str, str]:
     experimental = values.kind == "lambda-gpu-experimental"
     instance = values.instance or machine.instance
     timeout_s = min(values.timeout_s, _LONGEST_S.get(values.kind, 3600))
-    title = " ".join(values.name.replace("`", "'").split())
+    title = "".join(c for c in " ".join(values.name.replace("`", "'").split()) if c.isprintable())
     tag = values.image.partition("@")[0] or f"{values.endpoint}:{_tag(values.version)}"
     project = values.project or "PROJECT"
     built = f"{values.region}-docker.pkg.dev/{project}/coldpress/{values.endpoint}:{_tag(values.version)}"
