@@ -93,7 +93,7 @@ def test_the_model_lies_beside_the_function(builds, target, module):
     names = _names(build)
     assert not any(name.endswith((".ort", ".onnx")) for name in names)
     sources = {name for name in names if name.startswith("coldpress_runtime/weights/") and name.endswith(".py")}
-    own = {"__init__", "mounted", "objects", "read", "settings", "stream", "tokens", module}
+    own = {"__init__", "address", "mounted", "objects", "read", "settings", "stream", "tokens", module}
     assert sources == {f"coldpress_runtime/weights/{name}.py" for name in own}
 
 

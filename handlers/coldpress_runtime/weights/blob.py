@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import hmac
 import time
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from coldpress_runtime.errors import WeightsError
+from coldpress_runtime.weights.address import address
 from coldpress_runtime.weights.tokens import ask
 
 TYPE_CHECKING = False
@@ -38,12 +39,12 @@ def open_object(url: str, environ: Mapping[str, str]) -> Blob:
         suffix = known.get("EndpointSuffix", "core.windows.net")
         endpoint = known.get("BlobEndpoint", f"https://{account}.blob.{suffix}").rstrip("/")
         return Blob(endpoint, path, account, key=known["AccountKey"])
-    address = environ.get("IDENTITY_ENDPOINT", "")
-    if not address:
+    machine = environ.get("IDENTITY_ENDPOINT", "")
+    if not machine:
         raise WeightsError(f"There is no identity to read {url} with; give the function app a managed identity.")
     client = environ.get("AZURE_CLIENT_ID", "")
     query = f"?api-version=2019-08-01&resource={_RESOURCE}" + (f"&client_id={quote(client)}" if client else "")
-    (token,) = ask(address + query, {"X-IDENTITY-HEADER": environ.get("IDENTITY_HEADER", "")}, "access_token")
+    (token,) = ask(machine + query, {"X-IDENTITY-HEADER": environ.get("IDENTITY_HEADER", "")}, "access_token")
     return Blob(f"https://{account}.blob.core.windows.net", path, account, token=token)
 
 
@@ -53,11 +54,8 @@ class Blob:
     right = "give its identity the role Storage Blob Data Reader on the container"
 
     def __init__(self, endpoint: str, path: str, account: str, *, key: str = "", token: str = "") -> None:
-        parts = urlsplit(endpoint)
-        self.tls = parts.scheme == "https"
-        self.host = parts.hostname or ""
-        self.port = parts.port or (443 if self.tls else 80)
-        self._path, self._account = parts.path + path, account
+        self.tls, self.host, self.port, _, before = address(endpoint, "AZURE_STORAGE_CONNECTION_STRING")
+        self._path, self._account = before + path, account
         self._key, self._token = key, token
 
     def request(self, start: int, stop: int, version: str) -> tuple[str, dict[str, str]]:

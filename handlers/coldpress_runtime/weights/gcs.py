@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from coldpress_runtime.errors import WeightsError
+from coldpress_runtime.weights.address import address
 from coldpress_runtime.weights.tokens import ask
 
 TYPE_CHECKING = False
@@ -28,8 +29,8 @@ def open_object(url: str, environ: Mapping[str, str]) -> StorageObject:
     if emulator:
         return StorageObject(emulator if "://" in emulator else f"http://{emulator}", path, "")
     server = environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
-    address = f"http://{server}/computeMetadata/v1/instance/service-accounts/default/token"
-    (token,) = ask(address, {"Metadata-Flavor": "Google"}, "access_token")
+    machine = f"http://{server}/computeMetadata/v1/instance/service-accounts/default/token"
+    (token,) = ask(machine, {"Metadata-Flavor": "Google"}, "access_token")
     return StorageObject("https://storage.googleapis.com", path, token)
 
 
@@ -39,16 +40,13 @@ class StorageObject:
     right = "let its account storage.objects.get it (the role Storage Object Viewer)"
 
     def __init__(self, endpoint: str, path: str, token: str) -> None:
-        parts = urlsplit(endpoint)
-        self.tls = parts.scheme == "https"
-        self.host = parts.hostname or ""
-        self.port = parts.port or (443 if self.tls else 80)
-        self._path = path
+        self.tls, self.host, self.port, _, before = address(endpoint, "STORAGE_EMULATOR_HOST")
+        self._path = before.rstrip("/") + path
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def request(self, start: int, stop: int, version: str) -> tuple[str, dict[str, str]]:
         """Return path and headers of the request for a range."""
-        condition = f"&ifGenerationMatch={version}" if version.isdigit() else ""
+        condition = f"&ifGenerationMatch={version}" if version.isdecimal() else ""
         return self._path + condition, {**self._headers, "Range": f"bytes={start}-{stop - 1}"}
 
     def version(self, headers: HTTPMessage) -> str:

@@ -166,7 +166,7 @@ class _Reader:
         code = _code(answer)
         if status in _PASSING:
             after = answer.headers.get("retry-after", "")
-            raise BrokenOffError(f"status {status} {code}".rstrip(), float(after) if after.isdigit() else 0.0)
+            raise BrokenOffError(f"status {status} {code}".rstrip(), float(after) if after.isdecimal() else 0.0)
         if status == _CHANGED:
             raise self._source.changed()
         if status == _NO_RANGE:
@@ -191,7 +191,7 @@ class _Reader:
 
 
 def _other_size(name: str, found: str | None, size: int) -> WeightsError:
-    there = f"{int(found):,}" if found and found.isdigit() else "an unknown number of"
+    there = f"{int(found):,}" if found and found.isdecimal() else "an unknown number of"
     return WeightsError(f"{name} has {there} bytes, expected {size:,}; upload the file from the build again.")
 
 

@@ -11,9 +11,10 @@ import hashlib
 import hmac
 import re
 import time
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from coldpress_runtime.errors import WeightsError
+from coldpress_runtime.weights.address import address
 from coldpress_runtime.weights.tokens import ask
 
 TYPE_CHECKING = False
@@ -49,9 +50,9 @@ def _credentials(url: str, environ: Mapping[str, str]) -> tuple[str, str, str]:
     """The function's own: variables, or, with SnapStart and in containers, an address on this machine."""
     if "AWS_ACCESS_KEY_ID" in environ and "AWS_SECRET_ACCESS_KEY" in environ:
         return environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"], environ.get("AWS_SESSION_TOKEN", "")
-    if address := environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+    if place := environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
         token = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
-        found = ask(address, {"Authorization": token} if token else {}, "AccessKeyId", "SecretAccessKey", "Token")
+        found = ask(place, {"Authorization": token} if token else {}, "AccessKeyId", "SecretAccessKey", "Token")
         return found[0], found[1], found[2]
     raise WeightsError(f"There are no credentials to read {url} with; give the function a role.")
 
@@ -62,16 +63,13 @@ class S3Object:
     right = "let its role s3:GetObject that object"
 
     def __init__(self, endpoint: str, path: str, region: str, credentials: tuple[str, str, str]) -> None:
-        parts = urlsplit(endpoint)
-        self.tls = parts.scheme == "https"
-        self.host = parts.hostname or ""
-        self.port = parts.port or (443 if self.tls else 80)
-        self._netloc, self._path, self._region = parts.netloc.rpartition("@")[2], path, region
+        self.tls, self.host, self.port, self._named, before = address(endpoint, "AWS_ENDPOINT_URL")
+        self._path, self._region = before.rstrip("/") + path, region
         self._id, self._secret, self._token = credentials
 
     def request(self, start: int, stop: int, version: str) -> tuple[str, dict[str, str]]:
         """Return path and signed headers of the request for a range."""
-        headers = {"host": self._netloc, "range": f"bytes={start}-{stop - 1}", "x-amz-content-sha256": _NOTHING}
+        headers = {"host": self._named, "range": f"bytes={start}-{stop - 1}", "x-amz-content-sha256": _NOTHING}
         if version:
             headers["if-match"] = version
         return self._path, self.signed(headers, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))

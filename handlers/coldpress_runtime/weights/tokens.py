@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-from urllib.parse import urlsplit
 
 from coldpress_runtime.errors import WeightsError
+from coldpress_runtime.weights.address import address
 
 __all__ = ["ask"]
 
@@ -15,19 +15,18 @@ _MOST_BYTES = 1 << 16
 _ATTEMPTS = 3
 
 
-def ask(address: str, headers: dict[str, str], *names: str) -> list[str]:
-    """Return the texts of these names in the JSON object at ``address``, which is never shown.
+def ask(place: str, headers: dict[str, str], *names: str) -> list[str]:
+    """Return the texts of these names in the JSON object at ``place``, which is never shown.
 
     Raises:
         WeightsError: it does not answer, or not with them.
     """
-    parts = urlsplit(address)
-    why = ""
+    machine, query, why = address(place, "the function's environment"), place.partition("?")[2], ""
     for _ in range(_ATTEMPTS):
-        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = make(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+        make = http.client.HTTPSConnection if machine.tls else http.client.HTTPConnection
+        connection = make(machine.host, machine.port, timeout=_TIMEOUT_S)
         try:
-            connection.request("GET", f"{parts.path or '/'}?{parts.query}", headers=headers)
+            connection.request("GET", f"{machine.path or '/'}?{query}", headers=headers)
             with connection.getresponse() as answer:
                 why = f"status {answer.status}"
                 found = json.loads(answer.read(_MOST_BYTES))
@@ -39,4 +38,4 @@ def ask(address: str, headers: dict[str, str], *names: str) -> list[str]:
             why += ", and not what was asked for"
         finally:
             connection.close()
-    raise WeightsError(f"{parts.hostname} gives the function no identity ({why}); look at the account it runs as.")
+    raise WeightsError(f"{machine.host} gives the function no identity ({why}); look at the account it runs as.")

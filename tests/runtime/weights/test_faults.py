@@ -22,6 +22,7 @@ from coldpress_runtime.weights.stream import RANGE_BYTES
 from tests.support.range_store import RangeStore, refuse
 
 _URL = "s3://bucket/models/big.ort"
+_KEYS = {"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "very-secret"}
 _CONTENT = os.urandom(1 << 20) * 18 + b"the end"  # three ranges
 
 
@@ -252,6 +253,13 @@ def test_places_that_are_none(place, said):
     [
         ("s3://bucket/key", {}, "No region is set"),
         ("s3://bucket/key", {"AWS_REGION": "eu-central-1"}, "There are no credentials to read s3://bucket/key"),
+        (
+            "s3://bucket/key",
+            _KEYS | {"AWS_ENDPOINT_URL": "http://user:very-secret@host:port"},
+            "in AWS_ENDPOINT_URL is none; expected https://HOST",
+        ),
+        ("s3://bucket/key", _KEYS | {"AWS_ENDPOINT_URL": "localhost:9000"}, "in AWS_ENDPOINT_URL is none"),
+        ("gs://bucket/key", {"STORAGE_EMULATOR_HOST": "ftp://very-secret"}, "in STORAGE_EMULATOR_HOST is none"),
         ("gs://bucket/key", {"GCE_METADATA_HOST": "127.0.0.1:1"}, "gives the function no identity"),
         ("az://account/container/key", {}, "There is no identity to read az://account/container/key with"),
         (
@@ -260,7 +268,7 @@ def test_places_that_are_none(place, said):
             "gives the function no identity",
         ),
     ],
-    ids=["no-region", "no-credentials", "no-metadata", "no-identity", "dead-identity"],
+    ids=["no-region", "no-credentials", "bad-port", "no-scheme", "ftp", "no-metadata", "no-identity", "dead-identity"],
 )
 def test_nobody_to_ask_as(place, environ, said):
     with pytest.raises(WeightsError, match=said) as told:
