@@ -40,6 +40,21 @@ def preprocess(request):
 """
 
 
+MEETING = """
+import threading
+
+opened = threading.Event()
+
+def preprocess(request):
+    if request.json() == 1:
+        opened.set()
+    return {"x": [[request.json(), 0.0]]}
+
+def postprocess(outputs):
+    return {"met": opened.wait(60)}
+"""
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """A function without hooks: ``y = x``, two numbers a record."""
@@ -85,6 +100,12 @@ def test_workers_give_the_same_bytes_in_the_same_order_as_one_process(plain, for
         found = scored(workers, data, 7, options)
     assert [replace(part, seconds={}) for part in found] == [replace(part, seconds={}) for part in expected]
     assert all(part.seconds for part in found)
+
+
+def test_a_hook_opens_the_next_records_while_the_model_is_busy_with_these(tmp_path):
+    function = write_bundle(tmp_path / "meeting", "fp32", MEETING)
+    with pool(function, 1) as workers:
+        assert [row["met"] for row in outputs(scored(workers, lines([0, 1, 2]), 1))] == [True] * 3
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
