@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coldpress.errors import SamplesError
 from coldpress.fallback.cascade import fit_threshold, probabilities_of
 from coldpress.gate.metrics import resolve_metric
+from coldpress_runtime.fallback.settings import read_rule
 
 CLASSES = 4
 
@@ -177,3 +180,32 @@ def test_models_that_answer_unlike_each_other_are_refused():
         each["more"] = each["label"]
     with pytest.raises(SamplesError, match="a caller must not see who answered"):
         fit(small, large, labels)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.floats(0.3, 1.0), st.booleans(), st.booleans()), min_size=2, max_size=60),
+    max_escalated=st.floats(0, 1),
+    max_drop=st.floats(0, 0.5),
+)
+def test_whatever_the_models_say_the_rule_does_what_the_curve_says(rows, max_escalated, max_drop):
+    sure, ours, theirs = (np.array(each) for each in zip(*rows, strict=True))
+    truth = np.arange(len(rows)) % CLASSES
+    small = answers(ours, sure, truth, rows=len(rows))
+    large = answers(theirs, np.full(len(rows), 0.9), truth, rows=len(rows))
+    found = fit(small, large, truth.reshape(1, -1), max_escalated=max_escalated, max_drop=max_drop)
+    told = small[0]["probabilities"].max(axis=1).astype(np.float64)
+    for point in found.points:
+        doubtful = told < point.threshold
+        assert point.escalated == doubtful.mean()
+        assert point.metric == pytest.approx(np.where(doubtful, theirs, ours).mean())
+    within = [point for point in found.points if point.escalated <= max_escalated]
+    assert within[0].escalated == 0
+    assert (found.verdict == "pass") == (found.chosen is not None) == (within[-1].verdict == "pass")
+    if found.chosen:
+        assert all(point.verdict == "pass" for point in within if point.escalated >= found.chosen.escalated)
+        assert found.chosen.drop_bound <= max_drop
+        below = [point for point in within if point.escalated < found.chosen.escalated]
+        assert not below or below[-1].verdict != "pass"
+    if found.rule:
+        assert 0 < read_rule(found.rule, "when").bound == found.chosen.threshold
