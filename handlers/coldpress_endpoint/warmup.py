@@ -10,7 +10,7 @@ is batched only if that is also quicker a row.
 from __future__ import annotations
 
 import sys
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,9 +145,10 @@ def _is_finite(value: Any) -> bool:
 
 
 def _time(engine: Engine, inputs: Any) -> float:
-    start = perf_counter()
+    clock = thread_time if engine.provider == "cpu" else perf_counter  # not what others on the machine make it wait for
+    start = clock()
     engine.run(inputs)
-    return perf_counter() - start
+    return clock() - start
 
 
 def _alike(one: dict[str, Any], other: dict[str, Any], tolerance: float) -> bool:
