@@ -23,7 +23,6 @@ _LOCKS = {"gpu": "requirements.lock", "cpu": "requirements-cpu.lock"}
 _DOCKERFILES = {"gpu": "Dockerfile", "cpu": "Dockerfile.cpu"}
 _CONCURRENCY = 32  # requests at a time in one copy, which runs them together
 _DRAIN_S = 5  # what a preStop hook waits
-_DESCRIPTION_CHARACTERS = 256
 _LABEL_CHARACTERS = 63
 _TAG_CHARACTERS = 256
 _LONGEST_S = {"sagemaker": 60, "azure-ml": 180, "lambda-gpu-experimental": 900}
@@ -122,7 +121,7 @@ def _holes(values: EndpointValues) -> dict[str, str]:
         "account": f"{values.endpoint.removesuffix('-endpoint')}-gpu",  # of Google's, of at most 30 characters,
         "concurrency": str(_CONCURRENCY),
         "cpu": str(machine.cpu),
-        "description": quote(f"The endpoint behind {values.name}, by coldpress"[:_DESCRIPTION_CHARACTERS]),
+        "description": quote(f"A large model behind a function, by coldpress: {values.endpoint}"),
         "drain_s": str(timeout_s),
         "endpoint": values.endpoint,
         "file_flag": "" if values.gpu else " --file Dockerfile.cpu",
