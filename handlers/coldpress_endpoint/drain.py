@@ -68,7 +68,8 @@ class Server(uvicorn.Server):
         """Close the doors, and wait for what is under way."""
         closing = [super().shutdown(sockets)]
         if self._grpc is not None:
-            closing.append(self._grpc.stop(float(self.config.timeout_graceful_shutdown or 1)))
+            grace_s = 0 if self.force_exit else self.config.timeout_graceful_shutdown or 1
+            closing.append(self._grpc.stop(grace_s))
         await asyncio.gather(*closing)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it

@@ -133,8 +133,7 @@ def test_the_end_loses_no_request(tmp_path):
         for caller in callers:
             assert caller.lost == []
             assert {status for status, _, _ in caller.answers} == {200}
-        said = server.process.communicate(timeout=60)[1]
-        assert (server.process.returncode, said) == (0, "")
+        assert server.end() == (0, "")
 
 
 def test_what_is_under_way_at_the_end_is_answered(tmp_path):

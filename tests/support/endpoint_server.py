@@ -102,17 +102,24 @@ def put_model(folder: Path, name: str, version: str, model: onnx.ModelProto) -> 
 
 @dataclass(frozen=True)
 class EndpointServer:
-    """A running server: its ports, the process, and the lines that it has written since it answers."""
+    """A running server: its ports, the process, and the lines that ``reader`` takes from its log since it answers."""
 
     port: int
     grpc_port: int
     process: subprocess.Popen
     log: list[str] = field(repr=False)
+    reader: threading.Thread = field(repr=False)
 
     @property
     def url(self) -> str:
         """Of its root."""
         return f"http://127.0.0.1:{self.port}"
+
+    def end(self) -> tuple[int, str]:
+        """Wait until it has gone; returns its exit status, and what it has written since it answers."""
+        status = self.process.wait(60)
+        self.reader.join()
+        return status, "".join(self.log)
 
     def ask(self, method: str, path: str, body: Any = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
         """Send a request as it is, a document as JSON; returns the status, the headers in lower case and the body."""
@@ -158,8 +165,8 @@ def run_endpoint(folder: Path, **environ: str) -> Iterator[EndpointServer]:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        said, log, reader = "", [], None
         try:
-            said, log = "", []
             for line in process.stderr:
                 said += line
                 found = re.search(r"HTTP at port (\d+), gRPC at port (\d+)", line)
@@ -168,10 +175,13 @@ def run_endpoint(folder: Path, **environ: str) -> Iterator[EndpointServer]:
             else:
                 raise RuntimeError(said)
             # A server that waits for somebody to read its log answers nobody.
-            threading.Thread(target=lambda: log.extend(process.stderr), daemon=True).start()
-            yield EndpointServer(int(found[1]), int(found[2]), process, log)
+            reader = threading.Thread(target=lambda: log.extend(process.stderr), daemon=True)
+            reader.start()
+            yield EndpointServer(int(found[1]), int(found[2]), process, log, reader)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.send_signal(signal.SIGTERM)  # the second: at once
-                process.wait(60)
+            process.wait(60)
+            if reader is not None:
+                reader.join()
