@@ -81,7 +81,7 @@ class Service:
     def open(cls, root: str | None = None) -> Service:
         """Open the bundle at ``root``, by default the folder that holds ``coldpress_runtime/``.
 
-        Raises ManifestError, LibraryError, LoadError or HookError, each with one sentence.
+        Raises ManifestError, LibraryError, WeightsError, LoadError or HookError, each with one sentence.
         """
         start = perf_counter()
         if root is None:
