@@ -16,7 +16,7 @@ from coldpress_endpoint.serving import Serving
 from coldpress_runtime.errors import NotFoundError, RequestError
 from coldpress_runtime.json_text import describe, parse
 
-__all__ = ["ConflictError", "routes"]
+__all__ = ["routes"]
 
 _RETURNED = ("X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
 

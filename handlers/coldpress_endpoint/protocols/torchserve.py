@@ -18,7 +18,7 @@ from coldpress_runtime.errors import ColdpressError
 from coldpress_runtime.json_text import dump
 from coldpress_runtime.protocol import check_names
 
-__all__ = ["describe_model", "list_models", "routes"]
+__all__ = ["routes"]
 
 _JSON = {"content-type": "application/json"}
 _TYPES = {
@@ -72,7 +72,7 @@ class _TorchServe:
 
     async def models(self, _call: Call) -> Answer:
         """The models that answer."""
-        return Answer(200, dict(_JSON), dump({"models": list_models(self._serving)}))
+        return Answer(200, dict(_JSON), dump({"models": _list_models(self._serving)}))
 
     async def model(self, call: Call) -> Answer:
         """One model: a list, as that server has one element for each version."""
@@ -81,17 +81,17 @@ class _TorchServe:
         version = call.params.get("version")
         every = version == "all"
         found = list(models.versions(model.name).values()) if every else [models.get(model.name, version)]
-        return Answer(200, dict(_JSON), dump([describe_model(each) for each in found]))
+        return Answer(200, dict(_JSON), dump([_describe_model(each) for each in found]))
 
 
-def list_models(serving: Serving) -> list[dict[str, str]]:
+def _list_models(serving: Serving) -> list[dict[str, str]]:
     """The models as TorchServe and SageMaker list them."""
     return [
         {"modelName": name, "modelUrl": f"{name}/{serving.models.get(name).version}"} for name in serving.models.names()
     ]
 
 
-def describe_model(model: Model) -> dict[str, Any]:
+def _describe_model(model: Model) -> dict[str, Any]:
     """A model as TorchServe describes one."""
     return {
         "modelName": model.name,
