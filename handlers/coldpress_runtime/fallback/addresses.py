@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["RefusedAddressError", "check", "resolve"]
 
 _METADATA_NAMES = {"metadata.google.internal", "metadata.goog", "metadata", "instance-data"}
-#: Metadata services: of most clouds, AWS (IPv6), Google (IPv6), Azure's wire server, Alibaba, Oracle.
-_METADATA = {"169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "168.63.129.16", "100.100.100.200", "192.0.0.192"}
+#: Metadata services: of most clouds, Google (IPv6), Azure's wire server, Alibaba, Oracle.
+_METADATA = {"169.254.169.254", "fd20:ce::254", "168.63.129.16", "100.100.100.200", "192.0.0.192"}
+_AMAZON = 0xFD000EC2  # fd00:ec2::/32, where AWS's services for a machine are, credentials of pods among them
+#: What stands before an IPv4 address: ::/96, ::ffff:0:0:0/96 (translated), 64:ff9b::/96 and 64:ff9b:1::/96 (NAT64).
+_EMBEDDING = {0, 0xFFFF << 16, 0x64FF9B << 64, 0x64FF9B0001 << 48}
+#: Private prefixes that not every Python knows, and how many bits follow: site-local, and a network's own NAT64.
+_LOCAL = ((0xFEC0 >> 6, 118), (0x64FF9B0001, 80))
 
 
 class RefusedAddressError(Exception):
@@ -41,11 +46,13 @@ def check(text: str, *, allow_private: bool) -> None:
         address = ip_address(name.partition("%")[0])
     except ValueError:
         return
-    _check(_inner(address), allow_private=allow_private)
+    inner = _inner(address)
+    is_private = not inner.is_global or any(int(address) >> bits == prefix for prefix, bits in _LOCAL)
+    _check(inner, is_private=is_private, allow_private=allow_private)
 
 
 def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one stands for (mapped, compatible, NAT64, 6to4), or the address itself."""
+    """The IPv4 address that an IPv6 one stands for (mapped, translated, NAT64, 6to4), or the address itself."""
     from ipaddress import IPv4Address, IPv6Address  # noqa: PLC0415 - not needed to start
 
     if isinstance(address, IPv6Address):
@@ -54,19 +61,19 @@ def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
         if address.sixtofour:
             return address.sixtofour
         value = int(address)
-        if value >> 32 in {0, 0x64FF9B << 64} and value >> 1:
+        if value >> 32 in _EMBEDDING and value >> 1:
             return IPv4Address(value & 0xFFFFFFFF)
     return address
 
 
-def _check(address: IPv4Address | IPv6Address, *, allow_private: bool) -> None:
-    if str(address) in _METADATA:
+def _check(address: IPv4Address | IPv6Address, *, is_private: bool, allow_private: bool) -> None:
+    if str(address) in _METADATA or int(address) >> 96 == _AMAZON:
         raise RefusedAddressError(f"leads to {address}, a cloud's metadata service, which no endpoint's URL may name")
     if address.is_link_local:
         raise RefusedAddressError(f"leads to {address}, a link-local address, which no endpoint's URL may name")
     if address.is_multicast or address.is_unspecified:
         raise RefusedAddressError(f"leads to {address}, which is no machine's address")
-    if not address.is_global and not allow_private:
+    if is_private and not allow_private:
         kind = "a loopback address" if address.is_loopback else "a private address"
         raise RefusedAddressError(
             f"leads to {address}, {kind}; set allow_private when the endpoint is meant to be there"
