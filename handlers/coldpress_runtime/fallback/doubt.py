@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from coldpress_runtime.errors import DoorAnswerError
 from coldpress_runtime.tensor import Tensor
 
@@ -27,14 +29,14 @@ def probabilities_in(outputs: Sequence[ValueInfo]) -> list[str]:
 def confidences(probabilities: Tensor) -> list[float]:
     """How sure each row is: its largest probability; with one column that of yes or of no, whichever is larger.
 
-    A row in which a probability is not a number is not sure at all: 0.
+    A row in which a probability is infinite or not a number is not sure at all: 0.
     """
     count, width = probabilities.shape
     numbers = probabilities.flat()
     if width == 1:
-        return [max(number, 1 - number) if number == number else 0.0 for number in numbers]  # noqa: PLR0124 - NaN
+        return [max(number, 1 - number) if isfinite(number) else 0.0 for number in numbers]
     rows = [numbers[row * width : (row + 1) * width] for row in range(count)]
-    return [max(row, default=0.0) if sum(row) == sum(row) else 0.0 for row in rows]
+    return [max(row, default=0.0) if isfinite(sum(row)) else 0.0 for row in rows]
 
 
 def doubtful(probabilities: Tensor, below: float) -> list[int]:

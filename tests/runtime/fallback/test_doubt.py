@@ -144,6 +144,13 @@ def test_what_is_not_a_number_is_not_sure(row):
     ]
 
 
+@pytest.mark.parametrize("infinite", [float("inf"), float("-inf")])
+def test_what_is_infinite_is_no_probability(infinite):
+    """What a small float becomes that overflows."""
+    assert confidences(table([[0.5, 0.5], [infinite, 0.5], [0.5, infinite], [infinite] * 2])) == [0.5, 0.0, 0.0, 0.0]
+    assert confidences(table([[infinite], [0.75]])) == [0.0, 0.75]
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (0, 1), (2, 0)])
 def test_tables_without_numbers(shape):
     assert confidences(Tensor("FP32", shape, b"")) == [0.0] * shape[0]
