@@ -56,6 +56,12 @@ class _Wire(io.RawIOBase):
 class _Reader(io.BufferedReader):
     """One for all answers of a connection: http.client closes its own after each."""
 
+    def read(self, size: int | None = -1) -> bytes:
+        """Read so many bytes; never all that come, which http.client takes a chunk of the length -1 for."""
+        if size is None or size < 0:
+            raise ValueError(size)
+        return super().read(size)
+
     def close(self) -> None:
         """Stay open."""
 

@@ -44,6 +44,7 @@ _PASSED = (
     "x-amzn-trace-id", "x-cloud-trace-context",
 )  # fmt: skip
 _LENGTH = "inference-header-content-length"
+_LONGEST = 1024  # characters of a header
 _LOOK_S = 5.0  # for a look at a job
 _QUEUED_S = 10  # when to look at a queued job for the first time
 
@@ -102,7 +103,7 @@ class Door:
         """
         settings, asking = self._settings, self._asking
         ends = min(ends, perf_counter() + settings.deadline_s)
-        headers = {name: question.headers[name] for name in _PASSED if _is_plain(question.headers.get(name))}
+        headers = {name: question.headers[name] for name in _PASSED if _passes(question.headers.get(name))}
         question = question._replace(headers=headers)
         message = asking.message(question)
         if self._jobs is not None:
@@ -188,9 +189,9 @@ class Door:
         return wait_until_ready(ask, told, self._breaker.close, ends, first)
 
 
-def _is_plain(value: str | None) -> bool:
-    """Whether a value may stand in a header."""
-    return value is not None and value.isascii() and value.isprintable()
+def _passes(value: str | None) -> bool:
+    """Whether a value may stand in a header; one that servers refuse as too long would count against the endpoint."""
+    return value is not None and len(value) <= _LONGEST and value.isascii() and value.isprintable()
 
 
 def _queued(job: str) -> Response:
@@ -199,9 +200,12 @@ def _queued(job: str) -> Response:
 
 
 def _response(reply: Reply) -> Response:
-    headers = {"Content-Type": reply.headers.get("content-type", "application/json")}
-    if _LENGTH in reply.headers:
-        headers["Inference-Header-Content-Length"] = reply.headers[_LENGTH]
+    kind, length = reply.headers.get("content-type"), reply.headers.get(_LENGTH)
+    headers = {"Content-Type": "application/json"}
+    if kind is not None and _passes(kind):
+        headers["Content-Type"] = kind
+    if length is not None and _passes(length):
+        headers["Inference-Header-Content-Length"] = length
     if reply.status < 300:
         return Response(200, headers, reply.body)
     body = _in_our_form(reply.body)

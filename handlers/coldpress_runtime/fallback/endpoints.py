@@ -114,7 +114,7 @@ def _retry_after(text: str) -> int | None:
 
         try:
             seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return int(min(max(seconds, 1), _LONGEST_RETRY_S))
 
@@ -147,10 +147,11 @@ def _unwrapped(reply: Reply) -> Reply:
         document = json.loads(reply.body)
         message = str(document.get("Message") or document.get("message") or "")
         original = int(document.get("OriginalStatusCode") or 0)
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         document, message, original = {}, "", 0
     kind = reply.headers.get("x-amzn-errortype", "")
-    if "no capacity" in message or kind.startswith("ModelNotReady"):
+    # A message about what the container said repeats it, and with it perhaps the caller's own words.
+    if (not original and "no capacity" in message) or kind.startswith("ModelNotReady"):
         seconds = 30  # instances take minutes
         raise Broken(
             WakingError(f"The endpoint has no instance now and starts one; try again in {seconds} s.", seconds),

@@ -77,6 +77,27 @@ def test_a_header_that_would_begin_another_one_stays_here(make_door, proxy):
     assert not {"authorization", "x-request-id", "tracestate"} & proxy.seen[0].headers.keys()
 
 
+def test_a_header_too_long_for_an_endpoint_stays_here(make_door, proxy):
+    """It would be told 431, which says nothing of the endpoint and would count against it all the same."""
+    make_door().ask(question(ROWS, **{"x-request-id": "a" * 8000, "traceparent": "b" * 1024}), soon())
+    assert "x-request-id" not in proxy.seen[0].headers
+    assert proxy.seen[0].headers["traceparent"] == "b" * 1024
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("name", ["Content-Type", "Inference-Header-Content-Length"])
+def test_an_answers_header_over_two_lines_goes_no_further(make_door, proxy, status, name):
+    """As HTTP once allowed: servers and gateways in front of the function break on it."""
+    answer = b'{"outputs":[{"name":"y","datatype":"FP32","shape":[2,2],"data":[1,2,3,4]}]}'
+    folded = {"Content-Type": "application/json"} | {name: f"{len(answer)}\r\n Set-Cookie: a=b"}
+    proxy.queue.append(Fault("status", status=status, headers=folded, body=answer))
+    try:
+        told = make_door().ask(question(ROWS), soon()).headers
+    except DoorAnswerError:
+        told = {}
+    assert all(text.isprintable() for text in told.values())
+
+
 def test_connections_are_kept(make_door, proxy):
     door = make_door()
     for _ in range(20):
@@ -164,6 +185,25 @@ def test_an_oversized_answer_is_refused_while_it_is_read(make_door, proxy):
     proxy.queue.append(Fault("huge-chunked", size=1 << 33))
     with pytest.raises(DoorAnswerError, match="over the 65536 bytes"):
         make_door(answer_bytes=65536).ask(question(ROWS), soon())
+
+
+def test_a_chunk_of_a_negative_length_is_no_way_around_the_limit(make_door):
+    """Read as a number it means "all that comes", which never ends here."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        client, _ = listener.accept()
+        with contextlib.suppress(OSError), client:
+            client.recv(65536)
+            client.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+            while True:
+                client.sendall(bytes(65536))
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    with listener, pytest.raises(DoorAnswerError, match="not HTTP"):
+        make_door(endpoint={"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}).ask(question(ROWS), soon(2))
+    server.join()
 
 
 @pytest.mark.parametrize("limit", [0, 1])
@@ -313,7 +353,8 @@ def test_without_retry_after_it_is_busy_and_worth_a_retry(make_door, proxy, stat
     assert len(proxy.seen) == 2
 
 
-@pytest.mark.parametrize("value", ["99999999999999999999", "-5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "1e3"])
+@pytest.mark.parametrize("value", ["99999999999999999999", "-5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "1e3",
+                                   f"Wed, 21 Oct 2015 07:28:00 +{'9' * 20}"])  # fmt: skip
 def test_an_odd_retry_after_is_bounded_or_ignored(make_door, proxy, value):
     proxy.queue.append(Fault("status", status=503, headers={"Retry-After": value}))
     with pytest.raises((DoorBusyError, WakingError)) as raised:

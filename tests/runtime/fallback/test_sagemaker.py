@@ -134,7 +134,8 @@ def test_a_refusal_with_the_right_time_is_not_asked_again(realtime, proxy, capfd
 
 
 def model_error(status, message):
-    document = {"Message": "Received client error", "OriginalStatusCode": status, "OriginalMessage": message}
+    told = f'Received client error ({status}) from primary with message "{message}".'
+    document = {"Message": told, "OriginalStatusCode": status, "OriginalMessage": message}
     return Fault("status", status=424, body=json.dumps(document).encode())
 
 
@@ -142,6 +143,9 @@ def test_what_the_container_refused_comes_out_of_its_wrapping(realtime, proxy):
     proxy.queue.append(model_error(400, '{"error":"Input \'x\' is wrong."}'))
     response = realtime.ask(question(ROWS), soon())
     assert (response.status, response.body) == (400, b'{"error":"Input \'x\' is wrong."}')
+    said = '{"error":"There is no input named no capacity."}'  # the caller's words, which are not SageMaker's
+    proxy.queue.append(model_error(400, said))
+    assert realtime.ask(question(ROWS), soon()).body == said.encode()
     proxy.queue.append(model_error(500, "secret internals"))
     with pytest.raises(DoorError, match="answered 500") as raised:
         realtime.ask(question(ROWS), soon())
@@ -166,7 +170,8 @@ def test_an_endpoint_without_instances_wakes(realtime, proxy, fault):
     assert len(proxy.seen) == 1, "it is left alone meanwhile"
 
 
-@pytest.mark.parametrize("body", [b'{"Message":"Endpoint digits not found"}', b"", b"[]", b"{"])
+@pytest.mark.parametrize("body", [b'{"Message":"Endpoint digits not found"}', b"", b"[]", b"{",
+                                  b'{"OriginalStatusCode":Infinity}'])  # fmt: skip
 def test_what_sagemaker_itself_refuses_is_not_the_callers_fault(realtime, proxy, body):
     proxy.always = Fault("status", status=400, headers={"x-amzn-ErrorType": "ValidationError:"}, body=body)
     with pytest.raises(DoorError):
