@@ -1,7 +1,7 @@
 """Bodies <-> arrays, as every JSON protocol needs them: coldpress_runtime's checks, and orjson where it pays.
 
 What is read goes through coldpress_runtime's readers, so that a request is taken, or refused with the same sentence,
-here as in a function. What is written is orjson's when it can be: numbers may be spelled shorter, and mean the same.
+here as in a function. What is written is orjson's when it can be: numbers may be spelled shorter, and are the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from coldpress_runtime import json_text
 from coldpress_runtime.errors import RequestError
 from coldpress_runtime.tensor import Tensor
 
-__all__ = ["dump", "fits_json", "nbytes", "off_loop", "parse", "to_arrays", "to_tensors"]
+__all__ = ["dump", "fits_json", "nbytes", "off_loop", "parse", "to_arrays", "to_tensors", "widened"]
 
 _Result = TypeVar("_Result")
 _LARGE = 1 << 16  # bytes whose reading or writing would hold up everybody else's answers
@@ -104,6 +104,14 @@ def fits_json(outputs: Mapping[str, Any], limit: int) -> bool:
             return False
         size += value.size
     return 2 * size <= limit
+
+
+def widened(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array whose numbers a caller reads as those that a function would have written.
+
+    JSON knows doubles alone: the FP32 nearest to 0.6 is 0.6000000238418579 there, and 0.6 is another number.
+    """
+    return value.astype(np.float64) if value.dtype.kind == "f" else value
 
 
 def dump(document: Any) -> bytes | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from coldpress_endpoint.arrays import dump, fits_json, nbytes, off_loop, parse, to_arrays, to_tensors
+from coldpress_endpoint.arrays import dump, fits_json, nbytes, off_loop, parse, to_arrays, to_tensors, widened
 from coldpress_endpoint.model import Model
 from coldpress_endpoint.quick import read_infer
 from coldpress_endpoint.routes import Answer, Call, Route
@@ -140,7 +140,7 @@ def _write(asked: InferRequest, prediction: Prediction, model: Model, limit: int
 def _item(name: str, value: np.ndarray[Any, Any], model: Model) -> dict[str, Any]:
     info = model.output_infos[name]
     datatype = info.dtype.name if info.dtype is not None else "BYTES"
-    return {"name": name, "datatype": datatype, "shape": value.shape, "data": value.reshape(-1)}
+    return {"name": name, "datatype": datatype, "shape": value.shape, "data": widened(value.reshape(-1))}
 
 
 def _tensor(signature: Signature) -> dict[str, Any]:

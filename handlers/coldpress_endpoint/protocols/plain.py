@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coldpress_endpoint.arrays import dump, fits_json, nbytes, off_loop, parse, to_arrays, to_tensors
+from coldpress_endpoint.arrays import dump, fits_json, nbytes, off_loop, parse, to_arrays, to_tensors, widened
 from coldpress_endpoint.model import Model
 from coldpress_endpoint.quick import read_predict
 from coldpress_endpoint.routes import Answer, Call, Route
@@ -61,10 +61,11 @@ def _read(body: bytes, model: Model) -> tuple[dict[str, Any], int | None]:
 def _write(outputs: Mapping[str, Any], count: int | None, model: Model, limit: int) -> bytes:
     text = None
     if fits_json(outputs, limit):
+        wide = {name: widened(value) for name, value in outputs.items()}
         if count is None:
-            text = dump({"outputs": outputs})
-        elif all(len(value) == count for value in outputs.values()):
-            text = dump({"predictions": _rows(outputs)})
+            text = dump({"outputs": wide})
+        elif all(len(value) == count for value in wide.values()):
+            text = dump({"predictions": _rows(wide)})
     if text is None:
         text = encode_predict(to_tensors(outputs, model), count, limit)
     if len(text) > limit:
