@@ -189,7 +189,7 @@ def _no_answer(status: int) -> DoorAnswerError:
 
 
 def _read(response: http.client.HTTPResponse, limit: int) -> bytes:
-    """The body; refused as soon as it is known to be over ``limit`` bytes."""
+    """The body; raises Broken as soon as it is known to be over ``limit`` bytes."""
     declared = response.getheader("content-length")
     if declared is not None and not response.chunked and not (declared.isascii() and declared.isdecimal()):
         raise DoorAnswerError(f"The endpoint's Content-Length is {declared[:24]!r}, expected a number of bytes.")
@@ -211,11 +211,12 @@ def _read(response: http.client.HTTPResponse, limit: int) -> bytes:
     return bytes(body)
 
 
-def _oversized(limit: int) -> DoorAnswerError:
-    return DoorAnswerError(
+def _oversized(limit: int) -> Broken:
+    error = DoorAnswerError(
         f"The endpoint's answer is over the {limit} bytes that this function takes; send fewer rows, or raise "
         "answer_bytes."
     )
+    return Broken(error, again=False, blamed=False)  # or callers could close the door to each other
 
 
 def _plain(body: bytes, headers: dict[str, str], limit: int) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from time import perf_counter
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from coldpress_runtime.errors import DoorAnswerError, DoorError, NotFoundError, 
 from coldpress_runtime.fallback.breaker import Breaker
 from coldpress_runtime.fallback.credentials import make_credentials
 from coldpress_runtime.fallback.endpoints import make_asking
-from coldpress_runtime.fallback.messages import Broken, Message
+from coldpress_runtime.fallback.messages import Broken, Message, too_many
 from coldpress_runtime.http import Response
 from coldpress_runtime.json_text import dump
 
@@ -82,6 +82,7 @@ class Door:
         origin = self._asking.origin
         self._credentials = make_credentials(endpoint, environ, f"{origin.scheme}://{origin.host}")
         self._lock = Lock()
+        self._slots = BoundedSemaphore(settings.concurrency)  # those that wait hold a thread too
         self._opened: Tries | None = None
         self._jobs: Jobs | None = None
         if endpoint.kind == "sagemaker-async":
@@ -101,6 +102,29 @@ class Door:
 
         Raises DoorError.
         """
+        if not self._slots.acquire(blocking=False):
+            raise too_many(self._settings.concurrency)
+        try:
+            return self._ask(question, ends)
+        finally:
+            self._slots.release()
+
+    def status(self, job: str) -> Response:
+        """What became of a queued question: 200 with the answer, or 202 while there is none.
+
+        Raises NotFoundError for an unknown job, and DoorError when it failed.
+        """
+        if self._jobs is None:
+            raise NotFoundError("There are no jobs here: this endpoint answers at once, or not at all.")
+        reply = self._jobs.look(job, perf_counter() + min(_LOOK_S, self._settings.deadline_s))
+        return _queued(job) if reply is None else self._found(reply, None)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def _ask(self, question: Question, ends: float) -> Response:
         settings, asking = self._settings, self._asking
         ends = min(ends, perf_counter() + settings.deadline_s)
         headers = {name: question.headers[name] for name in _PASSED if _passes(question.headers.get(name))}
@@ -124,21 +148,6 @@ class Door:
             if settings.waking != "queue":
                 raise
             return _response(self._waited(message, ends, judge, error))
-
-    def status(self, job: str) -> Response:
-        """What became of a queued question: 200 with the answer, or 202 while there is none.
-
-        Raises NotFoundError for an unknown job, and DoorError when it failed.
-        """
-        if self._jobs is None:
-            raise NotFoundError("There are no jobs here: this endpoint answers at once, or not at all.")
-        reply = self._jobs.look(job, perf_counter() + min(_LOOK_S, self._settings.deadline_s))
-        return _queued(job) if reply is None else self._found(reply, None)
-
-    def close(self) -> None:
-        """Close the connections that are kept."""
-        if self._opened is not None:
-            self._opened.close()
 
     def _send(self, origin: Origin, message: Message, ends: float, judge: Judge, *, guarded: bool = True) -> Reply:
         """Send a message until it is answered; HTTP is loaded with the first one. Raises DoorError."""

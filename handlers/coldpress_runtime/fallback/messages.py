@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from coldpress_runtime.errors import DoorBusyError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coldpress_runtime.errors import DoorError
 
-__all__ = ["Broken", "Message", "Origin", "Reply"]
+__all__ = ["Broken", "Message", "Origin", "Reply", "too_many"]
 
 
 class Origin(NamedTuple):
@@ -50,11 +52,26 @@ class Broken(Exception):  # noqa: N818 - an outcome that carries the error
         again: whether the question may be sent again: nothing of an answer had come, or one that asks for it.
         stale: whether a connection that was kept had been closed by the other side in the meantime.
         retry_after: seconds for which the endpoint asked to be left alone; None when it did not.
+        blamed: whether the endpoint failed; what a caller asked for may as well be the reason.
     """
 
-    def __init__(self, error: DoorError, *, again: bool, stale: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        error: DoorError,
+        *,
+        again: bool,
+        stale: bool = False,
+        retry_after: float | None = None,
+        blamed: bool = True,
+    ) -> None:
         super().__init__(str(error))
         self.error = error
         self.again = again
         self.stale = stale
         self.retry_after = retry_after
+        self.blamed = blamed
+
+
+def too_many(concurrency: int) -> DoorBusyError:
+    """The error of a question for which there is no room."""
+    return DoorBusyError(f"This function asks the endpoint {concurrency} questions at a time; try again in a second.")

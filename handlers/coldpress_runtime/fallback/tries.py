@@ -23,7 +23,7 @@ from time import perf_counter, sleep
 from coldpress_runtime.errors import DoorBusyError, DoorError, WakingError
 from coldpress_runtime.fallback.breaker import OpenError
 from coldpress_runtime.fallback.deadline import late, left
-from coldpress_runtime.fallback.messages import Broken
+from coldpress_runtime.fallback.messages import Broken, too_many
 from coldpress_runtime.fallback.pool import Pool, tls_context
 
 TYPE_CHECKING = False
@@ -135,10 +135,7 @@ class Tries:
         """Try once; raises Broken, DoorBusyError and WakingError, or another DoorError when nothing could be sent."""
         left(ends, "asked")
         if not self._slots.acquire(blocking=False):
-            raise DoorBusyError(
-                f"This function asks the endpoint {self._settings.concurrency} questions at a time; try again in a "
-                "second."
-            )
+            raise too_many(self._settings.concurrency)
         try:
             if not guarded:
                 return judge(self._signed(origin, message, ends, line))
@@ -146,7 +143,7 @@ class Tries:
             try:
                 reply = judge(self._signed(origin, message, ends, line))
             except Broken as broken:
-                if line is not None and line.is_cut:
+                if not broken.blamed or (line is not None and line.is_cut):
                     self._breaker.dropped(entry)
                 else:
                     self._breaker.failed(entry, broken.error, broken.retry_after)

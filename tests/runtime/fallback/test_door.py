@@ -206,6 +206,17 @@ def test_a_chunk_of_a_negative_length_is_no_way_around_the_limit(make_door):
     server.join()
 
 
+@pytest.mark.parametrize("kind", ["huge", "huge-chunked"])
+def test_callers_who_ask_for_too_much_close_the_door_to_nobody(make_door, proxy, kind):
+    """How long an answer is lies with the rows that were asked for."""
+    door = make_door(answer_bytes=65536, breaker={"failures": 1})
+    proxy.queue.extend([Fault(kind, size=1 << 20)] * 2)
+    for _ in range(2):
+        with pytest.raises(DoorAnswerError, match="over the 65536 bytes"):
+            door.ask(question(ROWS), soon())
+    assert values(door.ask(question(ROWS), soon())) == expected(ROWS)
+
+
 @pytest.mark.parametrize("limit", [0, 1])
 def test_the_limit_of_an_answer_is_exact(make_door, limit):
     size = len(make_door().ask(question(ROWS), soon()).body)
@@ -470,6 +481,20 @@ def test_more_questions_than_allowed_at_a_time_are_refused(make_door, proxy):
         thread.join()
     proxy.always = Fault("pass")
     assert values(door.ask(question(ROWS), soon())) == expected(ROWS)
+
+
+def test_those_who_wait_for_it_to_wake_are_as_few(make_door, proxy):
+    """Each holds a thread, and in a container others need them."""
+    door = make_door(concurrency=2, waking="queue")
+    proxy.always = Fault("status", status=503, headers={"Retry-After": "30"})
+    threads = [threading.Thread(target=swallow, args=(door, 3.0)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    until(lambda: sum(seen.method == "GET" for seen in proxy.seen) >= 4, "both are waiting")
+    with pytest.raises(DoorBusyError, match="2 questions at a time"):
+        door.ask(question(ROWS), soon(3.0))
+    for thread in threads:
+        thread.join()
 
 
 def test_a_proxy_that_says_no_to_a_long_body_is_heard(make_door, proxy):
