@@ -20,7 +20,7 @@ from random import random
 from threading import BoundedSemaphore, Lock, Thread
 from time import perf_counter, sleep
 
-from coldpress_runtime.errors import DoorBusyError, DoorError, WakingError
+from coldpress_runtime.errors import DoorAnswerError, DoorBusyError, DoorError, WakingError
 from coldpress_runtime.fallback.breaker import OpenError
 from coldpress_runtime.fallback.deadline import late, left
 from coldpress_runtime.fallback.messages import Broken, too_many
@@ -160,10 +160,12 @@ class Tries:
         try:
             return self._breaker.enter()
         except OpenError as refusal:
-            seconds = max(1, round(refusal.seconds))
-            kind = WakingError if isinstance(refusal.reason, WakingError) else DoorBusyError
+            seconds, reason = max(1, round(refusal.seconds)), refusal.reason
+            kind = WakingError if isinstance(reason, WakingError) else DoorBusyError
+            # What was wrong with an answer quotes it, and it was somebody else's.
+            said = "An answer was not that of this model." if isinstance(reason, DoorAnswerError) else reason
             raise kind(
-                f"The endpoint is left alone for now, because it failed: {refusal.reason} Try again in {seconds} s.",
+                f"The endpoint is left alone for now, because it failed: {said} Try again in {seconds} s.",
                 seconds,
             ) from None
 

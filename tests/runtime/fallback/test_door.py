@@ -217,6 +217,17 @@ def test_callers_who_ask_for_too_much_close_the_door_to_nobody(make_door, proxy,
     assert values(door.ask(question(ROWS), soon())) == expected(ROWS)
 
 
+def test_what_was_wrong_with_one_callers_answer_is_told_to_no_other(make_door, proxy):
+    answer = b'{"outputs":[{"name":"y","datatype":"FP32","shape":[2,2],"data":["Ann Lee",1,2,3]}]}'
+    proxy.always = Fault("status", status=200, body=answer)
+    door = make_door(breaker={"failures": 1})
+    with pytest.raises(DoorAnswerError, match="Ann Lee"):
+        door.ask(question(ROWS), soon())
+    with pytest.raises(DoorBusyError) as raised:
+        door.ask(question(ROWS), soon())
+    assert "Ann" not in str(raised.value)
+
+
 @pytest.mark.parametrize("limit", [0, 1])
 def test_the_limit_of_an_answer_is_exact(make_door, limit):
     size = len(make_door().ask(question(ROWS), soon()).body)
