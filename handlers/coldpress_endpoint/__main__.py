@@ -15,6 +15,7 @@ from coldpress_endpoint.repository import Repository
 from coldpress_endpoint.serving import Serving
 from coldpress_endpoint.settings import Settings
 from coldpress_runtime.errors import ColdpressError, LoadError, NotFoundError
+from coldpress_runtime.http_protocol import Protocol
 
 _IDLE_S = 620  # longer than balancers keep a connection, so that they are the ones who close it
 
@@ -40,7 +41,7 @@ def main() -> int:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         access_log=False,

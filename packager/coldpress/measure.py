@@ -96,7 +96,9 @@ def empty_function(target: str, beside: Path | None = None) -> Iterator[Path]:
                 if kind_of(f"{place.name}/__init__.py") == "packages" and (place / "__init__.py").is_file():
                     Path(folder, place.name).symlink_to(place.resolve())
         for name, text in TARGETS[target].function_class().EMPTY.items():
-            Path(folder, name).write_text(text, encoding="utf-8")
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         yield Path(folder)
 
 

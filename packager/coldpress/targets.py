@@ -179,9 +179,9 @@ TARGETS: Mapping[str, Target] = {
         Target(
             "container",
             "container",
-            ("server.py", "http_protocol.py"),
+            ("server.py",),
             "ServerFunction",
-            (),  # asgi.py ships everywhere: any bundle may be mounted in an application
+            ("http_protocol",),  # asgi.py ships everywhere: any bundle may be mounted in an application
             "docker compose up --build",
             ships="folder",
             server=True,

@@ -17,7 +17,6 @@ import pytest
 import uvicorn
 
 import coldpress_runtime
-from coldpress._resources import template_root
 from coldpress_runtime.asgi import make_app
 from coldpress_runtime.asgi_messages import Bodies, decode
 from coldpress_runtime.errors import BusyError, ColdpressError, LateError, ManifestError
@@ -314,10 +313,9 @@ def test_an_unknown_scope_is_an_error(app):
 
 
 @pytest.mark.parametrize("start", [b"", b"GET /v2", b"GET /v2 HTTP/1.1\r\n\r\nGET /"], ids=["new", "first", "second"])
-def test_a_connection_on_which_no_request_comes_is_closed(app, monkeypatch, start):
-    monkeypatch.syspath_prepend(template_root() / "container")
+def test_a_connection_on_which_no_request_comes_is_closed(app, start):
     with (
-        served(app, http="http_protocol:Protocol", timeout_keep_alive=0.2) as port,
+        served(app, http="coldpress_runtime.http_protocol:Protocol", timeout_keep_alive=0.2) as port,
         socket.create_connection(("127.0.0.1", port), 30) as caller,
     ):
         caller.sendall(start)

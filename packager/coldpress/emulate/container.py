@@ -27,7 +27,7 @@ class ServerFunction(ServerProcess):
     Where the function's own Python is missing, the same server compiled for the one there is stands in.
     """
 
-    EMPTY: ClassVar[Mapping[str, str]] = {"server.py": _EMPTY, "http_protocol.py": _PROTOCOL}
+    EMPTY: ClassVar[Mapping[str, str]] = {"server.py": _EMPTY, "coldpress_runtime/http_protocol.py": _PROTOCOL}
     REPLACED: ClassVar[tuple[str, ...]] = ("httptools",)
 
     def _begin(self, environment: dict[str, str]) -> float:

@@ -17,7 +17,17 @@ from coldpress.render.template import Template, quote, slug
 __all__ = ["COMMAND", "ContainerValues", "container_values", "render_container"]
 
 COMMAND = (
-    *("python", "-S", "-m", "uvicorn", "server:app", "--http", "http_protocol:Protocol", "--loop", "asyncio"),
+    *(
+        "python",
+        "-S",
+        "-m",
+        "uvicorn",
+        "server:app",
+        "--http",
+        "coldpress_runtime.http_protocol:Protocol",
+        "--loop",
+        "asyncio",
+    ),
     *("--ws", "none", "--lifespan", "off", "--no-access-log", "--no-proxy-headers", "--no-server-header"),
     *("--log-level", "warning"),
     *("--timeout-keep-alive", "620"),  # longer than load balancers keep a connection: Google's for 600 seconds
