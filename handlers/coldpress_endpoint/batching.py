@@ -29,6 +29,7 @@ Run = Callable[[Arrays, Sequence[str] | None], dict[str, Any]]
 #: What a run may take to be made on the event loop, which it holds up; and the bytes it may read.
 QUICK_S = 0.0005
 _QUICK_BYTES = 1 << 16
+_LONGEST_S = 86400.0  # event loops know no infinity
 
 
 class _Job:
@@ -103,7 +104,20 @@ class Batcher:
         if not self._planned and self._running < self._slots:
             self._planned = True
             loop.call_soon(self._start, loop)  # after what else has just arrived
-        return await job.future
+        clock = loop.call_later(min(ends - job.born, _LONGEST_S), _expire, job.future)
+        try:
+            return await job.future
+        except BaseException:  # also of callers who have gone
+            self._drop(job)
+            raise
+        finally:
+            clock.cancel()
+
+    def _drop(self, job: _Job) -> None:
+        """Give the place in the queue back of a request that nobody waits for any more."""
+        if job in self._waiting:
+            self._waiting.remove(job)
+            self._metrics.waiting = len(self._waiting)
 
     def _at_once(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Any]:
         start = thread_time()
@@ -206,7 +220,15 @@ class Batcher:
 
 
 def _late() -> DeadlineError:
-    return DeadlineError("The request's time was over before the model ran; send fewer at a time, or give it longer.")
+    return DeadlineError(
+        "The request's time was over before the model had answered; send fewer at a time, or give it longer."
+    )
+
+
+def _expire(future: asyncio.Future[dict[str, Any]]) -> None:
+    """Tell who asked that the time is over, whether others are in front or the run itself takes so long."""
+    if not future.done():
+        future.set_exception(_late())
 
 
 def _bytes(inputs: Arrays) -> float:
@@ -215,15 +237,17 @@ def _bytes(inputs: Arrays) -> float:
 
 def _group(inputs: Arrays, outputs: Sequence[str] | None) -> tuple[int, Any]:
     """How many rows a request has, and what others must have in common with it; no rows when it must run alone."""
-    rows = 0
+    found = set()
     key = []
     for name in sorted(inputs):
         value = inputs[name]
-        if not isinstance(value, np.ndarray) or not value.ndim or value.shape[0] != (rows or value.shape[0]):
+        if not isinstance(value, np.ndarray) or not value.ndim:
             return 0, None
-        rows = value.shape[0]
+        found.add(value.shape[0])
         key.append((name, value.dtype.char, value.shape[1:]))
-    return rows, (key, None if outputs is None else tuple(outputs))
+    if len(found) != 1:  # the engine might spread the rows that one input lacks over from another request's
+        return 0, None
+    return found.pop(), (key, None if outputs is None else tuple(outputs))
 
 
 def join(requests: Sequence[Arrays]) -> dict[str, Any]:

@@ -160,6 +160,60 @@ def test_a_caller_who_has_gone_takes_no_run():
     assert bench.engine.runs == [(1, 9), (1, 3)]
 
 
+def test_inputs_of_different_numbers_of_rows_take_none_from_another_request():
+    """No row beside three: joined with another's row, that one would be spread over them all."""
+    runs = []
+    begun, free = threading.Semaphore(0), threading.Event()
+
+    def run(inputs, _outputs):
+        runs.append(inputs["a"].shape)
+        begun.release()
+        assert free.wait(60)
+        return {"y": inputs["a"] + inputs["b"]}
+
+    async def scenario():
+        async def ask(a, b):
+            return await batcher.ask({"a": np.full((a, 2), 7.0), "b": np.zeros((b, 2))}, None, float("inf"))
+
+        first = asyncio.create_task(ask(2, 2))
+        await asyncio.to_thread(begun.acquire)
+        tasks = [asyncio.create_task(ask(*rows)) for rows in ((0, 3), (1, 1))]
+        while metrics.waiting < len(tasks):  # noqa: ASYNC110 - turns of the loop
+            await asyncio.sleep(0)
+        free.set()
+        await first
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    metrics = ModelMetrics()
+    with ThreadPoolExecutor(1) as pool:
+        batcher = Batcher(run, pool, metrics, max_batch=8)
+        lacking, whole = asyncio.run(scenario())
+    assert runs == [(2, 2), (0, 2), (1, 2)]
+    assert isinstance(lacking, ValueError)
+    assert whole["y"].tolist() == [[7, 7]]
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["runs", "waits"])
+def test_whoever_is_out_of_time_is_told_while_a_run_goes_on(waits):
+    async def scenario():
+        taken = asyncio.create_task(bench._ask(np.zeros((1, 9)), None, perf_counter() + 60 if waits else soon))
+        await asyncio.to_thread(bench.engine.begun.acquire)
+        with pytest.raises(DeadlineError):
+            await (bench._ask(np.ones((1, 2)), None, soon) if waits else taken)
+        assert bench.metrics.waiting == 0
+        assert not bench.engine.free.is_set()
+        bench.engine.free.set()
+        await bench._ask(np.ones((1, 3)))
+        if waits:
+            await taken
+
+    bench = Bench(queue=1)
+    soon = perf_counter() + 0.3
+    asyncio.run(scenario())
+    bench.pool.shutdown()
+    assert bench.engine.runs == [(1, 9), (1, 3)]
+
+
 def test_a_delay_gathers_what_comes_within_it_and_ends_when_the_batch_is_full():
     async def scenario():
         return await asyncio.gather(*(bench._ask(np.ones((2, 2))) for _ in range(4)))
