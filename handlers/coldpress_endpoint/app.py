@@ -22,7 +22,7 @@ from coldpress_endpoint.protocols import (
 )
 from coldpress_endpoint.routes import Answer, Call, Handler, Route, Router
 from coldpress_endpoint.serving import ENDS, Serving
-from coldpress_runtime.asgi_messages import Bodies, decode
+from coldpress_runtime.asgi_messages import decode
 from coldpress_runtime.errors import (
     ColdpressError,
     DeadlineError,
@@ -64,7 +64,7 @@ class App:
         self._find = Router(routes).find
         self._documents = make_documents(serving.models)
         self._limit = settings.max_body
-        self._bodies = Bodies(settings.max_body, settings.bodies)
+        self._bodies = serving.bodies
         self._deadline_s = settings.deadline_s
         self._answers = serving.models.metrics.answers
         self._heads: dict[str, bytes] = {}
@@ -117,9 +117,15 @@ class App:
                 f"The body has {len(body)} bytes and this endpoint takes at most {self._limit}; send fewer rows, or "
                 "numbers as binary data."
             )
+        grown = 0
         if "content-encoding" in headers:
-            body = await off_loop(len(body) * 8, inflate, body, headers["content-encoding"], self._limit)
-        return await handler(Call(request.method, request.path, params, request.query, headers, body))
+            plain = await off_loop(len(body) * 8, inflate, body, headers["content-encoding"], self._limit)
+            grown, body = len(plain) - len(body), plain
+        self._bodies.hold(grown)
+        try:
+            return await handler(Call(request.method, request.path, params, request.query, headers, body))
+        finally:
+            self._bodies.release(grown)
 
     def _headers(self, answer: Answer) -> list[tuple[bytes, bytes]]:
         found = [(self._encoded(name), self._encoded(text)) for name, text in answer.headers.items()]

@@ -8,7 +8,8 @@ ready, and once its door is closed callers are told UNAVAILABLE.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -71,7 +72,7 @@ class GrpcServer:
         }
         handlers = {
             # Messages are read here and not by grpc, which would call a damaged one an internal error.
-            name: grpc.unary_unary_rpc_method_handler(_answering(kind, method), response_serializer=_bytes)
+            name: grpc.unary_unary_rpc_method_handler(self._answering(kind, method), response_serializer=_bytes)
             for name, (kind, method) in unary.items()
         }
         handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream, response_serializer=_bytes)
@@ -91,6 +92,27 @@ class GrpcServer:
     async def stop(self, grace_s: float) -> None:
         """Close the door, and wait for what is under way for ``grace_s`` seconds at most."""
         await self._server.stop(grace_s)
+
+    def _answering(self, kind: type[Any], method: _Unary) -> _Unary:
+        """The method, with errors as statuses."""
+
+        async def answer(message: bytes, context: Any) -> Any:
+            try:
+                with self._room(message):
+                    return await method(_parsed(kind, message), context)
+            except Exception as error:  # noqa: BLE001 - a caller gets a status, whatever happens
+                await _abort(context, _told(error))
+
+        return answer
+
+    @contextmanager
+    def _room(self, message: bytes) -> Iterator[None]:
+        """Count a message among the bodies that are there at a time; raises BusyError when there is no room."""
+        self._serving.bodies.hold(len(message))
+        try:
+            yield
+        finally:
+            self._serving.bodies.release(len(message))
 
     async def _server_live(self, _request: Any, _context: Any) -> pb.ServerLiveResponse:
         return pb.ServerLiveResponse(live=True)
@@ -165,8 +187,9 @@ class GrpcServer:
         async for message in messages:
             request = pb.ModelInferRequest()
             try:
-                request = _parsed(pb.ModelInferRequest, message)
-                response = await self._infer(request, context)
+                with self._room(message):
+                    request = _parsed(pb.ModelInferRequest, message)
+                    response = await self._infer(request, context)
             except Exception as error:  # noqa: BLE001 - told to the caller, whatever it is
                 told = _told(error)
                 failed = pb.ModelInferResponse(id=request.id)
@@ -188,18 +211,6 @@ def _parsed(kind: type[Any], message: bytes) -> Any:
         raise RequestError(
             f"The message is no {kind.__name__}; is the client's .proto file that of the protocol?"
         ) from None
-
-
-def _answering(kind: type[Any], method: _Unary) -> _Unary:
-    """The method, with errors as statuses."""
-
-    async def answer(message: bytes, context: Any) -> Any:
-        try:
-            return await method(_parsed(kind, message), context)
-        except Exception as error:  # noqa: BLE001 - a caller gets a status, whatever happens
-            await _abort(context, _told(error))
-
-    return answer
 
 
 def _told(error: Exception) -> ColdpressError:

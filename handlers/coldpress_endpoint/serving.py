@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from coldpress_endpoint.repository import Repository
+from coldpress_runtime.asgi_messages import Bodies
 
 __all__ = ["ENDS", "Prediction", "Serving"]
 
@@ -35,6 +36,7 @@ class Serving:
 
     Attributes:
         models: the repository.
+        bodies: the room for those of all requests, however they come.
         draining: whether the server is about to leave.
         asked: requests to models since the start.
         under_way: those that are not answered yet.
@@ -42,6 +44,7 @@ class Serving:
 
     def __init__(self, models: Repository) -> None:
         self.models = models
+        self.bodies = Bodies(models.settings.max_body, models.settings.bodies)
         self.draining = False
         self.asked = 0
         self.under_way = 0

@@ -85,7 +85,7 @@ class Bodies:
                 size += len(chunks[-1])
                 self._held += len(chunks[-1])
                 if self._held > self._room:
-                    raise BusyError("This function has no room for another body now; try again in a second.")
+                    raise _full()
                 if not message.get("more_body"):
                     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
                     return body
@@ -95,6 +95,16 @@ class Bodies:
             if body is None:
                 self._held -= size
         return _unread(size)
+
+    def hold(self, size: int) -> None:
+        """Take room for bytes that came otherwise, or that a body was inflated to; raises BusyError without any."""
+        if self._held + size > self._room:
+            raise _full()
+        self._held += size
+
+    def release(self, size: int) -> None:
+        """Give back what ``hold`` took."""
+        self._held -= size
 
     def free(self, body: bytes) -> None:
         """Give back the room of a body that was read."""
@@ -139,6 +149,10 @@ def resume(steps: Generator[Any, Any, T], reached: Any) -> Generator[Any, Any, T
                 reached = steps.send(sent)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+
+
+def _full() -> BusyError:
+    return BusyError("There is no room for another body now; try again in a second.")
 
 
 def _unread(size: int) -> bytes:

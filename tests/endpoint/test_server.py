@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 
+import grpc
 import numpy as np
 import onnx
 import pytest
@@ -208,6 +209,28 @@ def test_a_body_that_inflates_over_the_limit_is_refused(server):
     assert len(bomb) < 100_000
     assert server.ask("POST", "/predict", small, content_encoding="gzip")[0] == 200
     assert server.ask("POST", "/predict", bomb, content_encoding="gzip")[0] == 413
+
+
+def test_inflated_bodies_and_grpc_messages_take_of_the_room_for_all(tmp_path):
+    put_model(tmp_path, "slow", "1", slow())
+    room = "1000000"
+    with run_endpoint(tmp_path, COLDPRESS_MAX_BODY=room, COLDPRESS_BODIES=room) as server:
+        endless = json.dumps({"inputs": {"turns": 10**12, "x": [[1.0] * 64]}}).encode()
+        body = gzip.compress(endless + b" " * 900_000)
+        assert len(body) < 10_000
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+        nothing = gzip.compress(b" " * 900_000)
+        assert server.ask("POST", "/predict", nothing, content_encoding="gzip")[0] == 400
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            connection.sendall(head.encode() + body)
+            until(lambda: server.ask("POST", "/predict", nothing, content_encoding="gzip")[0] == 429)
+            with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+                infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+                for size, code in ((200_000, "RESOURCE_EXHAUSTED"), (20_000, "INVALID_ARGUMENT")):
+                    with pytest.raises(grpc.RpcError) as refused:
+                        infer(b"\xff" * size)
+                    assert refused.value.code().name == code
+            server.process.kill()
 
 
 @pytest.mark.parametrize(
