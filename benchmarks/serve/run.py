@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +99,24 @@ class _Started:
 
     def memory_mb(self) -> float:
         """Return the resident memory of the process and of those that it started, in 10^6 bytes."""
-        group = os.getpgid(self.process.pid)
         total = 0
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.getpgid(int(folder.name)) == group:
-                    total += int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            except (OSError, ValueError):  # it has just ended
-                continue
+        for pid in _family(self.process.pid):
+            with suppress(OSError):  # it has just ended
+                total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return total / 1e6
+
+
+def _family(pid: int) -> list[int]:
+    """The process and all that it started, and they; some servers start theirs in sessions of their own."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    family = [pid]
+    for member in family:
+        family += children.get(member, [])
+    return family
 
 
 @contextmanager
@@ -125,7 +134,9 @@ def started(server: Server) -> Iterator[_Started]:
         try:
             yield _Started(process, port, started, log)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            for pid in _family(process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             process.wait()
 
 
