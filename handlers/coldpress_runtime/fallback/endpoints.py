@@ -130,7 +130,7 @@ def _with_length(reply: Reply) -> Reply:
 
 def _sagemaker_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The few headers that get through SageMaker, with the ids of the request and the trace in those for them."""
-    found = {name: headers[name] for name in ("content-type", "accept") if name in headers}
+    found = {"content-type": headers["content-type"]}
     identity = headers.get("x-request-id", "")
     if identity and len(identity) <= 64 and identity.isascii() and identity.replace("-", "").isalnum():
         found["x-amzn-sagemaker-inference-id"] = identity

@@ -159,8 +159,7 @@ class RoutedService(Service):
 
     def _question(self, call: Call, inputs: dict[str, Any], outputs: list[str] | None) -> Question:
         headers, body = write_question(inputs, outputs)
-        ids = {name: text for name, text in call.request.headers.items() if name != "accept"}
-        return Question(self._infer_path, ids | headers, body)
+        return Question(self._infer_path, call.request.headers | headers, body)
 
     def _ask(self, question: Question, marks: Marks, ends: float) -> Response:
         if marks.at_once:

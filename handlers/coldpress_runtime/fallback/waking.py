@@ -88,9 +88,7 @@ class Jobs:
     def submit(self, origin: Origin, message: Message, ends: float) -> str:
         """Queue a question; returns the job's id. Raises DoorError."""
         headers = {name: value for name, value in message.headers.items() if name.startswith("x-amzn")}
-        for name in ("content-type", "accept"):
-            if name in message.headers:
-                headers[f"x-amzn-sagemaker-{name}"] = message.headers[name]
+        headers["x-amzn-sagemaker-content-type"] = message.headers["content-type"]
         if len(message.body) > _INLINE_BYTES:
             key = f"{self._prefix}inputs/{os.urandom(16).hex()}"
             put = Message("PUT", f"{self._base}/{key}", {"content-type": message.headers["content-type"]}, message.body)

@@ -96,6 +96,15 @@ def test_without_credentials_nothing_is_sent(realtime, proxy, monkeypatch, tmp_p
     assert not proxy.seen
 
 
+@pytest.mark.parametrize("length", [512, 1024])
+def test_no_callers_header_makes_one_that_sagemaker_refuses(realtime, proxy, length):
+    """It takes 1024 characters, and refuses in the same words when the endpoint is not there."""
+    ids = dict.fromkeys(("traceparent", "x-request-id", "inference-header-content-length"), "1" * length)
+    realtime.ask(question(ROWS, **ids), soon())
+    for name in ("x-amzn-sagemaker-custom-attributes", "content-type"):
+        assert len(proxy.seen[-1].headers.get(name, "")) <= 1024
+
+
 def test_binary_tensors_go_under_a_content_type_of_their_own(realtime, proxy):
     asked = binary_question(ROWS)
     item = {"name": "y", "datatype": "FP32", "shape": [2, 2], "parameters": {"binary_data_size": 16}}
