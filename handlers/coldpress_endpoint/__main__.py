@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
+from types import FrameType
 
 import uvicorn
 
@@ -14,6 +16,7 @@ from coldpress_endpoint.drain import Server
 from coldpress_endpoint.repository import Repository
 from coldpress_endpoint.serving import Serving
 from coldpress_endpoint.settings import Settings
+from coldpress_endpoint.settings import __doc__ as SETTINGS  # noqa: N812 - a text that does not change
 from coldpress_runtime.errors import ColdpressError, LoadError, NotFoundError
 from coldpress_runtime.http_protocol import Protocol
 
@@ -22,6 +25,13 @@ _IDLE_S = 620  # longer than balancers keep a connection, so that they are the o
 
 def main() -> int:
     """Serve until a signal; returns the exit status."""
+    if sys.argv[1:]:
+        sys.stdout.write(f"python -m coldpress_endpoint takes no arguments.\n\n{SETTINGS}")
+        return 0 if sys.argv[1] in {"-h", "--help"} else 2
+    # Models may take minutes to open. The first process of a container ignores what it has no handler for.
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # they are being looked at
     try:
         settings = Settings.of()
         models = Repository(settings)
@@ -56,6 +66,11 @@ def main() -> int:
     gc.freeze()  # what lives as long as the server need not be walked through while callers wait
     asyncio.Runner(loop_factory=config.get_loop_factory()).run(server.serve())
     return 0
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """Go at once: nobody has been told of this server yet."""
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is served by FastAPI, because it is asked rarely: the documents, the figures, and the order to look again."""
+"""What is served by FastAPI, because it is asked rarely: the documents and the figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from coldpress_runtime.openapi import describe_api
 __all__ = ["PATHS", "make_documents"]
 
 #: The paths that FastAPI has.
-PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/openapi.json", "/metrics", "/admin/reload"})
+PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/openapi.json", "/metrics"})
 
 
 def make_documents(models: Repository) -> FastAPI:
@@ -26,11 +26,6 @@ def make_documents(models: Repository) -> FastAPI:
     @app.get("/metrics", response_class=Response, tags=["server"], summary="The figures, for Prometheus")
     def metrics() -> Response:
         return Response(models.metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-    @app.post("/admin/reload", tags=["server"], summary="Look at the folder of models now")
-    def reload() -> dict[str, Any]:
-        models.look(at_once=True)
-        return {"models": {name: list(models.versions(name)) for name in models.names()}, "failed": models.failed}
 
     own = app.openapi
 

@@ -31,6 +31,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coldpress_runtime.errors import ColdpressError
+from coldpress_runtime.offload import cpus
 
 __all__ = ["PROVIDERS", "Settings", "cpus"]
 
@@ -40,6 +41,9 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
+
+_DAY_S = 86400.0  # event loops know no infinity
+_MAX_INT = (1 << 31) - 1  # what gRPC takes for the length of a message
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ class Settings:
     def of(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read the environment; raises ColdpressError, which names the variable."""
 
-        def number(name: str, default: float | None, least: float, whole: bool = True) -> float | None:
+        def number(
+            name: str, default: float | None, least: float, most: float = 1e12, whole: bool = True
+        ) -> float | None:
             text = environ.get(name, "").strip()
             if not text:
                 return default
@@ -77,9 +83,9 @@ class Settings:
                 value = int(text) if whole else float(text)
             except ValueError:
                 value = least - 1
-            if not least <= value < float("inf"):
+            if not least <= value <= most:
                 kind = "a whole number" if whole else "a number"
-                raise ColdpressError(f"{name} is {text[:24]!r}; expected {kind} from {least:g} up.")
+                raise ColdpressError(f"{name} is {text[:24]!r}; expected {kind} from {least:.15g} to {most:.15g}.")
             return value
 
         chosen = environ.get("COLDPRESS_PROVIDERS", "").strip() or "tensorrt,cuda,cpu"
@@ -89,35 +95,25 @@ class Settings:
                 raise ColdpressError(
                     f"COLDPRESS_PROVIDERS names {provider[:24]!r}; expected some of {', '.join(PROVIDERS)}."
                 )
-        body = number("COLDPRESS_MAX_BODY", cls.max_body, 1)
+        body = number("COLDPRESS_MAX_BODY", cls.max_body, 1, _MAX_INT)
         port = next((name for name in ("AIP_HTTP_PORT", "PORT") if environ.get(name)), "COLDPRESS_PORT")
         return cls(
             models=environ.get("COLDPRESS_MODELS") or cls.models,
             model=environ.get("COLDPRESS_MODEL", ""),
             versions=number("COLDPRESS_VERSIONS", cls.versions, 1),  # type: ignore[arg-type]
-            poll_s=number("COLDPRESS_POLL_S", cls.poll_s, 0.01, whole=False),  # type: ignore[arg-type]
+            poll_s=number("COLDPRESS_POLL_S", cls.poll_s, 0.01, _DAY_S, whole=False),  # type: ignore[arg-type]
             providers=providers,
             tensorrt=environ.get("COLDPRESS_TENSORRT", ""),
-            threads=number("COLDPRESS_THREADS", None, 1),  # type: ignore[arg-type]
-            max_batch=number("COLDPRESS_MAX_BATCH", None, 1),  # type: ignore[arg-type]
-            batch_delay_s=number("COLDPRESS_BATCH_DELAY_MS", 0.0, 0, whole=False) / 1e3,  # type: ignore[operator]
+            threads=number("COLDPRESS_THREADS", None, 1, 4096),  # type: ignore[arg-type]
+            max_batch=number("COLDPRESS_MAX_BATCH", None, 1, 65536),  # type: ignore[arg-type]
+            batch_delay_s=number("COLDPRESS_BATCH_DELAY_MS", 0.0, 0, 1e3 * _DAY_S, whole=False) / 1e3,  # type: ignore[operator]
             queue=number("COLDPRESS_QUEUE", cls.queue, 1),  # type: ignore[arg-type]
-            deadline_s=number("COLDPRESS_DEADLINE_MS", 60_000.0, 1, whole=False) / 1e3,  # type: ignore[operator]
+            deadline_s=number("COLDPRESS_DEADLINE_MS", 60_000.0, 1, 1e3 * _DAY_S, whole=False) / 1e3,  # type: ignore[operator]
             max_body=body,  # type: ignore[arg-type]
             max_answer=number("COLDPRESS_MAX_ANSWER", cls.max_answer, 1),  # type: ignore[arg-type]
-            bodies=number("COLDPRESS_BODIES", 16 * body, 1),  # type: ignore[arg-type,operator]
-            drain_s=number("COLDPRESS_DRAIN_S", cls.drain_s, 0, whole=False),  # type: ignore[arg-type]
+            bodies=number("COLDPRESS_BODIES", 16 * body, body),  # type: ignore[arg-type,operator]
+            drain_s=number("COLDPRESS_DRAIN_S", cls.drain_s, 0, _DAY_S, whole=False),  # type: ignore[arg-type]
             host=environ.get("COLDPRESS_HOST") or cls.host,
-            port=number(port, cls.port, 0),  # type: ignore[arg-type]
-            grpc_port=number("COLDPRESS_GRPC_PORT", None, 0),  # type: ignore[arg-type]
+            port=number(port, cls.port, 0, 65535),  # type: ignore[arg-type]
+            grpc_port=number("COLDPRESS_GRPC_PORT", None, 0, 65535),  # type: ignore[arg-type]
         )
-
-
-def cpus() -> int:
-    """CPUs that this container may use, as its cgroup (v2) says, or else those that there are."""
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = map(int, file.read().split())
-        return max(1, quota // period)
-    except (OSError, ValueError):  # no cgroup, or "max": no limit
-        return os.cpu_count() or 1

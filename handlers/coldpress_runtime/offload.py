@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from coldpress_runtime.http import Request, Response
     from coldpress_runtime.service import Service
 
-__all__ = ["Offload"]
+__all__ = ["Offload", "cpus"]
 
 _QUICK_S = 0.002  # on the event loop at most: what a health check may have to wait
 _QUICK_BYTES = 65536  # and so large a body at most: reading it takes time too
@@ -50,7 +50,7 @@ class Offload:
         if self._threads is None:
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - quick models never need it
 
-            self._threads = ThreadPoolExecutor(_cpus() + self._waiting, "answer")
+            self._threads = ThreadPoolExecutor(cpus() + self._waiting, "answer")
         return await get_running_loop().run_in_executor(self._threads, self._timed, request)
 
     def _timed(self, request: Request) -> Response:
@@ -69,7 +69,7 @@ def _is_small(request: Request) -> bool:
     return len(request.body) < _QUICK_BYTES and "content-encoding" not in request.headers
 
 
-def _cpus() -> int:
+def cpus() -> int:
     """CPUs that this container may use, as its cgroup (v2) says, or else those that there are."""
     try:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:

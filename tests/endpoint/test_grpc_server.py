@@ -92,7 +92,7 @@ def test_tritons_timeout_is_a_deadline_of_the_servers(channel):
     request.parameters["timeout"].int64_param = 1  # microsecond
     second = stub.ModelInfer.future(request, timeout=120)
     assert second.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert "time was over before the model ran" in second.details()
+    assert "time was over" in second.details()
     assert first.code() is grpc.StatusCode.OK
 
 

@@ -2,9 +2,12 @@
 
 import gzip
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 
 import grpc
@@ -17,7 +20,7 @@ from onnx import TensorProto as T
 from onnx import helper
 
 from tests.support.callers import calling, until
-from tests.support.endpoint_server import affine, expected, put_model, run_endpoint
+from tests.support.endpoint_server import HANDLERS, affine, expected, put_model, run_endpoint
 from tests.support.tiny import every_type
 
 
@@ -241,6 +244,7 @@ def test_inflated_bodies_and_grpc_messages_take_of_the_room_for_all(tmp_path):
         ("GET", "/v2/models/%2e%2e%2f%2e%2e%2fetc", 404),
         ("GET", "/v2/models/affine/versions/..", 404),
         ("GET", "/v2/models/nobody", 404),
+        ("POST", "/admin/reload", 404),
         ("GET", "/predict", 405),
         ("DELETE", "/v2/models/affine", 405),
         ("POST", "/v2/models/affine/versions/2/infer", 404),
@@ -281,9 +285,7 @@ _tokens = st.sampled_from(
 
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
-    path=st.sampled_from(
-        ["/predict", "/v2/models/affine/infer", "/v2/models/every/infer", "/v2/repository/index", "/admin/reload"]
-    ),
+    path=st.sampled_from(["/predict", "/v2/models/affine/infer", "/v2/models/every/infer", "/v2/repository/index"]),
     body=st.binary(max_size=64) | st.lists(_tokens, max_size=24).map(b"".join),
     headers=st.fixed_dictionaries(
         {},
@@ -339,3 +341,43 @@ def test_a_folder_without_a_model_that_opens_is_no_endpoint(tmp_path):
     said = r"version 1 of model broken does not open(.|\n)*No model in the folder opens"
     with pytest.raises(RuntimeError, match=said), run_endpoint(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 128 + signal.SIGINT), (signal.SIGHUP, 1)],
+    ids=["term", "int", "hup"],
+)
+def test_a_signal_while_models_are_opened_is_obeyed_without_a_word(tmp_path, number, status):
+    for version in range(2000):  # what is said of them is more than the pipe holds, so the server waits for its reader
+        place = tmp_path / "broken" / str(version)
+        place.mkdir(parents=True)
+        (place / "model.onnx").write_bytes(b"no model")
+    environ = os.environ | {
+        "COLDPRESS_MODELS": str(tmp_path),
+        "COLDPRESS_PROVIDERS": "cpu",
+        "PYTHONPATH": str(HANDLERS),
+    }
+    command = [sys.executable, "-m", "coldpress_endpoint"]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert "does not open" in process.stderr.readline()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == status
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--port=80", 2)], ids=["help", "port"])
+def test_arguments_start_no_server(argument, status):
+    command = [sys.executable, "-m", "coldpress_endpoint", argument]
+    found = subprocess.run(
+        command,
+        env=os.environ | {"PYTHONPATH": str(HANDLERS)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (found.returncode, found.stderr) == (status, "")
+    assert "takes no arguments" in found.stdout
+    assert "COLDPRESS_PORT" in found.stdout

@@ -38,6 +38,14 @@ def test_everything_set():
         ("COLDPRESS_DRAIN_S", "inf"),
         ("COLDPRESS_PROVIDERS", "gpu"),
         ("PORT", "http"),
+        ("PORT", "99999"),
+        ("COLDPRESS_GRPC_PORT", "65536"),
+        ("COLDPRESS_POLL_S", "1e300"),
+        ("COLDPRESS_BATCH_DELAY_MS", "1e300"),
+        ("COLDPRESS_MAX_BATCH", "1000000000"),
+        ("COLDPRESS_THREADS", "1000000"),
+        ("COLDPRESS_MAX_BODY", str(1 << 31)),
+        ("COLDPRESS_BODIES", "10"),
     ],
 )
 def test_what_cannot_be_right_is_refused_by_name(name, text):
