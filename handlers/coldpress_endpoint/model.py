@@ -10,10 +10,11 @@ from typing import Any
 from coldpress_endpoint.batching import Batcher
 from coldpress_endpoint.engine import Engine
 from coldpress_endpoint.metrics import ModelMetrics
-from coldpress_endpoint.settings import Settings, cpus
+from coldpress_endpoint.settings import Settings
 from coldpress_endpoint.signature import Signature
 from coldpress_endpoint.warmup import warm_up
 from coldpress_runtime.errors import BusyError, ColdpressError, DeadlineError, EngineError
+from coldpress_runtime.offload import cpus
 
 __all__ = ["Model", "open_model"]
 

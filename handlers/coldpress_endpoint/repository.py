@@ -20,9 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from coldpress_endpoint.metrics import Metrics
 from coldpress_endpoint.model import Model, open_model
-from coldpress_endpoint.settings import Settings, cpus
-from coldpress_runtime.errors import ColdpressError, NotFoundError
+from coldpress_endpoint.settings import Settings
+from coldpress_runtime.errors import ColdpressError, LoadError, NotFoundError
 from coldpress_runtime.json_text import describe
+from coldpress_runtime.offload import cpus
 
 __all__ = ["MODEL_FILE", "Repository"]
 
@@ -93,7 +94,13 @@ class Repository:
             at_once: take what is there as it is, as at the start.
         """
         with self._looking:
-            found = _scan(self.settings.models)
+            try:
+                found = _scan(self.settings.models)
+            except OSError as error:
+                raise LoadError(
+                    f"The folder of models, {self.settings.models}, cannot be read ({error.strerror}); is it mounted, "
+                    "and named by COLDPRESS_MODELS?"
+                ) from None
             for name, versions in found.items():
                 self._update(name, versions, versions if at_once else self._seen.get(name, {}))
             for name in self.names():
@@ -125,7 +132,7 @@ class Repository:
         try:
             self.look(at_once=at_once)
         except Exception as error:  # noqa: BLE001 - whatever it is, what is served stays served
-            sys.stderr.write(f"coldpress: the folder of models cannot be looked at: {error!r}\n")
+            sys.stderr.write(f"coldpress: {error if isinstance(error, ColdpressError) else repr(error)}\n")
 
     def close(self) -> None:
         """Let go of the threads, once what is under way has ended."""
@@ -184,7 +191,7 @@ def _order(version: str) -> list[tuple[int, int, str]]:
 def _scan(folder: str) -> dict[str, dict[str, _Fingerprint]]:
     """What lies in the folder: for each model and version its files with their sizes and times."""
     found: dict[str, dict[str, _Fingerprint]] = {}
-    for name in _folders(folder):
+    for name in _subfolders(folder):  # what cannot be read says nothing of what was in it: a mount may come back
         versions = {}
         for version in _folders(os.path.join(folder, name)):
             fingerprint = _fingerprint(os.path.join(folder, name, version))
@@ -197,10 +204,19 @@ def _scan(folder: str) -> dict[str, dict[str, _Fingerprint]]:
 
 def _folders(folder: str) -> list[str]:
     try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+        return _subfolders(folder)
     except OSError:
         return []
+
+
+def _subfolders(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if _is_version(entry.name) and entry.is_dir())
+
+
+def _is_version(name: str) -> bool:
+    """Whether a folder's name can be told to callers: it is not hidden, and it is text."""
+    return not name.startswith(".") and name.isprintable()  # bytes that are no UTF-8 are not
 
 
 def _fingerprint(folder: str) -> _Fingerprint:

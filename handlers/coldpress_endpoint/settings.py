@@ -31,9 +31,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coldpress_runtime.errors import ColdpressError
-from coldpress_runtime.offload import cpus
 
-__all__ = ["PROVIDERS", "Settings", "cpus"]
+__all__ = ["PROVIDERS", "Settings"]
 
 #: Names of providers in the settings, and in ONNX Runtime.
 PROVIDERS = {

@@ -6,7 +6,7 @@ import pytest
 
 from coldpress_endpoint.repository import Repository
 from coldpress_endpoint.settings import Settings
-from coldpress_runtime.errors import NotFoundError
+from coldpress_runtime.errors import LoadError, NotFoundError
 from tests.support.endpoint_server import affine, put_model
 
 
@@ -144,7 +144,26 @@ def test_as_many_versions_as_the_settings_say(tmp_path):
 
 def test_a_folder_that_is_not_there_has_no_models(tmp_path):
     repository = Repository(Settings(models=str(tmp_path / "nowhere")))
-    repository.look(at_once=True)
+    with pytest.raises(LoadError, match="nowhere, cannot be read"):
+        repository.look(at_once=True)
     assert repository.names() == []
     with pytest.raises(NotFoundError, match="serves none"):
         repository.get("affine")
+
+
+def test_a_folder_that_cannot_be_read_takes_no_model_away(tmp_path, repository):
+    tmp_path.rename(tmp_path.with_name("elsewhere"))
+    for _ in range(3):
+        with pytest.raises(LoadError, match="cannot be read"):
+            repository.look()
+    assert _served(repository) == ["2"]
+    tmp_path.with_name("elsewhere").rename(tmp_path)
+
+
+def test_names_that_are_no_text_are_passed_over(tmp_path, repository):
+    put_model(tmp_path, os.fsdecode(b"caf\xe9"), "1", affine())
+    put_model(tmp_path, "two\nlines", "1", affine())
+    put_model(tmp_path, "café", "1", affine())
+    repository.look(at_once=True)
+    assert repository.names() == ["affine", "café"]
+    assert b"caf" in repository.metrics.text()
