@@ -176,10 +176,8 @@ def test_a_full_queue_and_a_late_request_are_refused_before_they_run(tmp_path):
             until(waiting)
             for caller in callers:
                 caller.stopped.set()
-            late = []
-            thread = threading.Thread(
-                target=lambda: late.append(server.ask("POST", "/predict", quick, coldpress_deadline_ms="1"))
-            )
+            late = [server.ask("POST", "/predict", quick, coldpress_deadline_ms="1")]  # told at once, and off the queue
+            thread = threading.Thread(target=lambda: server.ask("POST", "/predict", quick))
             thread.start()
             until(lambda: _metric(server, 'coldpress_queue{model="slow",version="1"}') == 2)
             status, headers, text = server.ask("POST", "/predict", quick)
