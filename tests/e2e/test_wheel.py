@@ -18,10 +18,11 @@ def wheel(tmp_path_factory):
     return next(out.glob("*.whl"))
 
 
-def test_the_wheel_holds_both_packages_the_templates_and_nothing_else(wheel):
+def test_the_wheel_holds_the_packages_the_templates_and_nothing_else(wheel):
     subprocess.run([sys.executable, "-m", "check_wheel_contents", str(wheel)], check=True, cwd=ROOT)
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"coldpress", "coldpress_runtime"}
+    packages = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert packages == {"coldpress", "coldpress_endpoint", "coldpress_runtime"}
     assert "coldpress/_templates/aws/template.yaml" in names
     assert "coldpress/fit/limits.toml" in names
     assert "coldpress/bundle/engine.toml" in names

@@ -227,7 +227,7 @@ def render_aws(values: AwsValues, source: Literal["zip", "makefile"] = "zip") ->
             call=call("$URL", "$AWS_REGION"),
             batch_file=batch["file"],
             batch_readme=batch["readme"],
-            weights_note=piece(f"weights/{'store' if stored else 'mount'}.md") if place else "",
+            weights_note=piece(place.note) if place else "",
             **readme_pieces(values.asked),
         ),
     }

@@ -187,7 +187,7 @@ def render_azure(values: AzureValues) -> dict[str, str]:
 
     uploads, rows = bool(values.uploads_container), values.batch is not None
     place = weights_place("azure", values.weights)
-    stored, kind = place is not None and not place.mounted, "mount" if place and place.mounted else "store"
+    stored = place is not None and not place.mounted
     blobs = uploads and not rows  # then the host's blob trigger is told of them, which takes a key of the host's
     rights = piece(f"optional/{'batch' if rows else 'upload_rights'}.bicep", wanted=uploads)
     fallback = fallback_pieces(values.asked, values.name, piece, identity_named=stored)
@@ -216,7 +216,7 @@ def render_azure(values: AzureValues) -> dict[str, str]:
             call=piece(f"call/{values.auth}.sh"),
             **readme_pieces(values.asked),
             uploads_note=piece(f"optional/{'batch' if rows else 'uploads'}.md", wanted=uploads),
-            weights_note=piece(f"weights/{kind}.md", wanted=place is not None),
+            weights_note=piece(place.note) if place else "",
         ),
     }
     if stored:

@@ -205,7 +205,7 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
 
     uploads, rows = bool(values.uploads_bucket), values.batch is not None
     place = weights_place("gcp", values.weights)
-    stored, kind = place is not None and not place.mounted, "mount" if place and place.mounted else "store"
+    stored = place is not None and not place.mounted
     fallback = fallback_pieces(values.asked, values.project or "PROJECT", piece)
     rows_in_shell = piece("optional/batch.sh", wanted=rows)
     files = {
@@ -232,7 +232,7 @@ def render_gcp(values: GcpValues) -> dict[str, str]:
             call=piece(f"call/{values.auth}.sh"),
             uploads_note=piece(f"optional/{'batch' if rows else 'uploads'}.md", wanted=uploads),
             **readme_pieces(values.asked),
-            weights_note=piece(f"weights/{kind}.md", wanted=place is not None),
+            weights_note=piece(place.note) if place else "",
         ),
     }
     if stored:

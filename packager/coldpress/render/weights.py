@@ -43,6 +43,11 @@ class WeightsPlace(NamedTuple):
         """Whether it is a path."""
         return not self.bucket
 
+    @property
+    def note(self) -> str:
+        """The template that tells of it: each store has its own, a path is the same everywhere."""
+        return "../weights/mount.md" if self.mounted else "weights/store.md"
+
     def holes(self) -> dict[str, str]:
         """Return what fills the holes of ``weights/``."""
         if self.mounted:
