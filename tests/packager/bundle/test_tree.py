@@ -89,6 +89,7 @@ def test_the_runtime_is_there_byte_for_byte(plan, tmp_path):
         "azure_functions.py",
         "cloud_functions.py",
         "gcs.py",
+        "http_protocol.py",
         "oss.py",
         "uploads.py",
     }
