@@ -281,7 +281,9 @@ def _read_request(reader: Any) -> Seen | None:
     line = reader.readline()
     if not line:
         return None
-    method, target, _ = line.decode("latin-1").split(" ", 2)
+    method, target, version = line.decode("latin-1").split(" ", 2)
+    if not version.startswith("HTTP/1."):  # a TLS hello has spaces and line ends too, wherever chance put them
+        raise ValueError(version)
     parsed = http.client.parse_headers(reader)
     headers = {name.lower(): value for name, value in parsed.items()}
     length = int(headers.get("content-length", "0"))
