@@ -4,7 +4,7 @@ import platform
 import sys
 from pathlib import Path
 
-__all__ = ["machine_of", "own_architecture", "own_library", "runs_here"]
+__all__ = ["host_runs", "machine_of", "own_architecture", "own_library", "runs_here"]
 
 _NAMES = {"AMD64": "x86_64", "aarch64": "arm64"}
 _ELF = {62: "x86_64", 183: "arm64"}
@@ -23,9 +23,14 @@ def machine_of(library: Path) -> str:
     return _ELF.get(int.from_bytes(head[18:20], "little"), "unknown") if head[:4] == b"\x7fELF" else "unknown"
 
 
+def host_runs(architecture: str) -> bool:
+    """Tell whether this machine runs a function's programs for that architecture: Linux on the same kind of CPU."""
+    return sys.platform == "linux" and own_architecture() == architecture
+
+
 def runs_here(library: Path) -> bool:
     """Tell whether this machine can load a library that was made for Linux."""
-    return sys.platform == "linux" and machine_of(library) == own_architecture()
+    return host_runs(machine_of(library))
 
 
 def own_library() -> Path:

@@ -164,7 +164,7 @@ def _build(plan: Plan, work: Path) -> Packed:
     tree_plan = _tree_plan(plan, found, packages, choice, batch, decision)
     bundle = _bundle(plan, tree_plan, yardstick, found.inputs.samples, work)
     if bundle.archive is None and plan.fallback is not None and not plan.fallback.when:
-        over = f"{' '.join(bundle.fit.advice) or 'the function is over a limit of the provider.'}"
+        over = " ".join(bundle.fit.advice) or "the function is over a limit of the provider."
         return _build_remote(plan, found.inputs.reference, _over(plan, found, over), work / "door")
     beside = _batch_bundle(plan, tree_plan, yardstick, found.inputs.samples, work) if bundle.archive else None
     notes = (*_notes(found, choice, bundle.tree), *_fallback_notes(plan, decision))

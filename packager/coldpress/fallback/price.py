@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.fit.compare import Demand, cost_of
-from coldpress.fit.cost import MONTH_S, Load
+from coldpress.fit.cost import MONTH_S, Load, monthly_answers
 from coldpress.fit.prices import priced, read_prices
 from coldpress.fit.tiers import smallest_tier
 
 __all__ = ["CascadePrice", "cascade_price", "endpoint_hour"]
 
 _MILLION = 1_000_000
-_BUSIEST = 0.8  # as in coldpress.fit.cost
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def cascade_price(
     alone = hour.value * large_ms / 3600 / 1000 * _MILLION
     per_request = (waiting + escalated * alone) / _MILLION
     month = hour.value * MONTH_S / 3600
-    capacity = int(_BUSIEST * MONTH_S * 1000 / max(large_ms, 1e-6))
+    capacity = monthly_answers(large_ms)
     even = int(-(-month // per_request)) if per_request else capacity + 1
     return CascadePrice(
         currency=prices.currency,

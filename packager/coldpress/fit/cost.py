@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from coldpress.fit.prices import Prices
 from coldpress.fit.tiers import Tier
 
-__all__ = ["MONTH_S", "Load", "always_on_cost", "billed_ms", "break_even", "capacity", "on_demand_cost"]
+__all__ = [
+    "MONTH_S",
+    "Load",
+    "always_on_cost",
+    "billed_ms",
+    "break_even",
+    "capacity",
+    "monthly_answers",
+    "on_demand_cost",
+]
 
 MONTH_S = 730 * 3600
 _MILLION = 1_000_000
@@ -95,7 +104,12 @@ def on_demand_cost(prices: Prices, tier: Tier, load: Load, requests: float, *, f
 
 def capacity(tier: Tier, load: Load) -> int:
     """Return the requests a month that one instance answers, one after another, in four fifths of the time."""
-    return math.floor(_BUSIEST * MONTH_S * 1000 / max(load.on(tier).warm_ms, 1e-6))
+    return monthly_answers(load.on(tier).warm_ms)
+
+
+def monthly_answers(warm_ms: float) -> int:
+    """Return the requests a month that something answers which takes so many milliseconds for each, likewise."""
+    return math.floor(_BUSIEST * MONTH_S * 1000 / max(warm_ms, 1e-6))
 
 
 def always_on_cost(prices: Prices, tier: Tier, load: Load, requests: float) -> float:

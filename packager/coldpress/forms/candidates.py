@@ -1,7 +1,6 @@
 """The forms in which one model can ship, built as files that are the same every time."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from coldpress.forms.settle import graphs_of, settle
 from coldpress.forms.trial import Opening, try_model
 from coldpress.forms.unplanned import hide_shapes
 from coldpress.forms.weights_apart import WEIGHTS, put_apart
-from coldpress.machine import own_architecture
 from coldpress.model.files import model_files, read_model, write_model
 from coldpress.model.packed import to_bytes
 from coldpress_runtime.warmup import read_cpu_flags
@@ -21,7 +19,7 @@ from coldpress_runtime.warmup import read_cpu_flags
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["FORMS", "Form", "build_forms", "cpu_flags", "host_runs"]
+__all__ = ["FORMS", "Form", "build_forms", "cpu_flags"]
 
 FORMS = (
     "onnx",
@@ -69,12 +67,6 @@ class Form:
     def bytes(self) -> int:
         """Bytes on disk, sidecars included."""
         return sum(file.stat().st_size for file in (self.file, *self.sidecars.values()) if file.exists())
-
-
-def host_runs(architecture: str) -> bool:
-    """Whether this machine runs the library of that architecture: Linux on the same kind of CPU."""
-    machine = own_architecture()
-    return sys.platform == "linux" and machine == architecture
 
 
 def cpu_flags() -> frozenset[str]:

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 from coldpress.bundle.wheels import sha256_of
 from coldpress.errors import ConfigError, ModelError
-from coldpress.forms.candidates import FORMS, Form, build_forms, host_runs
+from coldpress.forms.candidates import FORMS, Form, build_forms
 from coldpress.forms.choice import Candidate, Choice, choice_key, read_choice, write_choice
 from coldpress.forms.trial import Trial, try_model
+from coldpress.machine import host_runs
 from coldpress.reference import Difference, Reference, compare_outputs
 from coldpress.samples.load import SampleSet
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from coldpress.bundle.deflate import deflate
 from coldpress.errors import ModelError, SamplesError
-from coldpress.forms.candidates import host_runs
 from coldpress.forms.trial import Trial
 from coldpress.gate import checks
 from coldpress.gate.comparison import Comparison, compare_answers
@@ -22,6 +21,7 @@ from coldpress.gate.metrics import Metric
 from coldpress.gate.run import Answered, Engine
 from coldpress.gate.values import arrays_of, floats_of, largest_of, without
 from coldpress.gate.verdict import Check, Figures, Limits, Verdict
+from coldpress.machine import host_runs
 from coldpress.model.files import model_bytes, model_files
 from coldpress.reference import compare_outputs
 from coldpress.samples.load import SampleSet

@@ -8,9 +8,9 @@ from onnx import ModelProto
 
 from coldpress.bundle.wheels import Engine
 from coldpress.console import activity, progress
-from coldpress.forms.candidates import host_runs
 from coldpress.gate.gate import Gate
 from coldpress.gate.metrics import Metric, resolve_metric
+from coldpress.machine import host_runs
 from coldpress.model.files import model_bytes
 from coldpress.search.account import EXACT, UNTOUCHED, Shrunk, result
 from coldpress.search.calibration import Calibration

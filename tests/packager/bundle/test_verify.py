@@ -15,9 +15,9 @@ from coldpress.bundle.verify import verify
 from coldpress.bundle.wheels import Wheel, engine_library, sha256_of
 from coldpress.cache import cache_dir
 from coldpress.errors import VerifyError
-from coldpress.forms.candidates import host_runs
 from coldpress.forms.choose import choose_form
 from coldpress.interpreters import find_interpreter
+from coldpress.machine import host_runs
 from coldpress.reference import Reference
 from coldpress.samples.load import SampleSet
 from coldpress.samples.synthesis import synthesize

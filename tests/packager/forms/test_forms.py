@@ -11,10 +11,11 @@ from onnx import helper, numpy_helper
 from coldpress.bundle.wheels import engine_library
 from coldpress.cache import cache_dir
 from coldpress.errors import ConfigError, ModelError
-from coldpress.forms.candidates import FORMS, Form, build_forms, cpu_flags, host_runs
+from coldpress.forms.candidates import FORMS, Form, build_forms, cpu_flags
 from coldpress.forms.choose import GROWTH_BYTES, _best, _choice, _Tried, choose_form
 from coldpress.forms.ort_format import canonical
 from coldpress.forms.trial import Opening, Trial, try_model
+from coldpress.machine import host_runs
 from coldpress.reference import Difference, Reference, compare_outputs
 from coldpress.samples.load import SampleSet
 from coldpress.samples.synthesis import synthesize

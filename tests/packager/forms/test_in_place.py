@@ -7,9 +7,10 @@ from onnx import TensorProto, helper, numpy_helper, save
 from coldpress.bundle.wheels import engine_library
 from coldpress.cache import cache_dir
 from coldpress.errors import ConfigError
-from coldpress.forms.candidates import build_forms, host_runs
+from coldpress.forms.candidates import build_forms
 from coldpress.forms.choose import choose_form
 from coldpress.forms.trial import try_model
+from coldpress.machine import host_runs
 from coldpress.reference import Reference
 from coldpress.samples.load import SampleSet
 
