@@ -1,7 +1,7 @@
 """The models, one request for each, and the answer that the plain binding gives on the untouched file."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from coldpress.emulate.http import HttpRequest, Reply
 from coldpress.reference import Reference
 from tests.support import models
 
-__all__ = ["CASES", "Case", "read_outputs"]
+__all__ = ["CASES", "TOLERANCE", "Case", "read_outputs"]
 
 LENGTH = "inference-header-content-length"
+TOLERANCE = 1e-3  # of the largest magnitude of an output: an arm that is farther off has not done the work
 OIP = {"float32": "FP32", "int64": "INT64", "int32": "INT32", "float64": "FP64"}
 
 
@@ -53,6 +54,15 @@ class Case:
         headers = {"content-type": "application/octet-stream", LENGTH: str(len(head))}
         raw = b"".join(np.ascontiguousarray(value).tobytes() for value in self.feeds.values())
         return HttpRequest("POST", f"/v2/models/{self.name}/infer", headers, head + raw)
+
+    def check(self, who: str, outputs: Mapping[str, Any], tolerance: float = TOLERANCE) -> None:
+        """Raise ValueError unless outputs are those of the plain binding, so far as ``tolerance`` goes."""
+        for name, expected in self.expected.items():
+            is_float = expected.dtype.kind == "f"
+            least = tolerance * max(float(np.max(np.abs(expected), initial=0)), 1e-6) if is_float else 0
+            if outputs[name].shape != expected.shape or not np.allclose(outputs[name], expected, rtol=0, atol=least):
+                message = f"{who} answers something else in {name!r}; it has not done the work"
+                raise ValueError(message)
 
 
 def read_outputs(reply: Reply, like: dict[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,7 @@ import numpy as np
 
 from benchmarks.arms import ROOT, Arm, wheels
 from benchmarks.cases import OIP, Case
-from benchmarks.serve.arms import APPS as SERVE_APPS
-from benchmarks.serve.arms import Server
+from benchmarks.serve.arms import Server, fastapi, litserve, peer_variables
 from coldpress.emulate.server import free_port
 
 __all__ = ["TITLES", "Asked", "endpoint", "peers"]
@@ -106,32 +105,23 @@ def _wheels(name: str, python: Path, minor: str) -> Path:
     return wheels(Arm(_NAMES.get(lock, lock), name, lock), python, minor)
 
 
-def _variables(case: Case, packages: Path, *apps: Path) -> dict[str, str]:
-    return {"PYTHONPATH": os.pathsep.join(map(str, (packages, *apps))), "MODEL": str(case.model)}
-
-
 def _fastapi(case: Case, python: Path, packages: Path, _: Path) -> Asked:
-    words = ("-S", "-m", "uvicorn", "fastapi_server:app", "--http", "httptools", "--loop", "uvloop", "--ws", "none")
-    quiet = ("--no-access-log", "--log-level", "warning", "--port", "{port}")
-    variables = _variables(case, packages, SERVE_APPS)
-    return Asked(Server("fastapi", (str(python), *words, *quiet), SERVE_APPS, variables), "/predict", case.request.body)
+    return Asked(fastapi(case, python, packages), "/predict", case.request.body)
 
 
 def _litserve(case: Case, python: Path, packages: Path, _: Path) -> Asked:
-    variables = _variables(case, packages, SERVE_APPS)
-    command = (str(python), "-S", "litserve_server.py", "{port}")
-    return Asked(Server("litserve", command, SERVE_APPS, variables), "/predict", case.request.body)
+    return Asked(litserve(case, python, packages), "/predict", case.request.body)
 
 
 def _bentoml(case: Case, python: Path, packages: Path, scratch: Path) -> Asked:
     scratch.mkdir(parents=True)
-    variables = _variables(case, packages, APPS) | {
+    told = peer_variables(case, packages, APPS) | {
         "BENTOML_HOME": str(scratch),
         "BENTOML_DO_NOT_TRACK": "True",
         "HOME": str(scratch),
     }
     words = ("-m", "bentoml", "serve", "bentoml_service:Model", "--host", "127.0.0.1", "--port", "{port}")
-    return Asked(Server("bentoml", (str(python), *words), APPS, variables), "/predict", case.request.body)
+    return Asked(Server("bentoml", (str(python), *words), APPS, told), "/predict", case.request.body)
 
 
 def _mlserver(case: Case, python: Path, packages: Path, scratch: Path) -> Asked:
@@ -139,7 +129,7 @@ def _mlserver(case: Case, python: Path, packages: Path, scratch: Path) -> Asked:
     model = {"name": case.name, "implementation": "mlserver_model.Model"}
     (scratch / "model-settings.json").write_text(json.dumps(model))
     (scratch / "settings.json").write_text(json.dumps({"parallel_workers": 0, "host": "127.0.0.1", "debug": False}))
-    variables = _variables(case, packages, APPS) | {
+    told = peer_variables(case, packages, APPS) | {
         "MLSERVER_HTTP_PORT": "{port}",
         "MLSERVER_GRPC_PORT": str(free_port()),
         "MLSERVER_METRICS_PORT": str(free_port()),
@@ -149,5 +139,5 @@ def _mlserver(case: Case, python: Path, packages: Path, scratch: Path) -> Asked:
         for name, value in case.feeds.items()
     ]
     body = json.dumps({"inputs": inputs}, separators=(",", ":")).encode()
-    server = Server("mlserver", (str(python), "-c", _MLSERVER, "start", str(scratch)), scratch, variables)
+    server = Server("mlserver", (str(python), "-c", _MLSERVER, "start", str(scratch)), scratch, told)
     return Asked(server, f"/v2/models/{case.name}/infer", body)

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.cases import CASES, Case
+from benchmarks.cases import CASES, TOLERANCE, Case
 from benchmarks.fallback.arms import TITLES, Asked, endpoint, peers
-from benchmarks.run import TOLERANCE
 from benchmarks.serve.load import Load, callers, first_answer
 from benchmarks.serve.run import spread, started
 from coldpress.console import say
@@ -92,7 +89,7 @@ def in_turn(
             with started(arm.server) as running:
                 try:
                     content = first_answer(running.port, arm.path, arm.body, _START_S)
-                    _check(name, arm.read(content, case.expected), case, tolerance)
+                    case.check(name, arm.read(content, case.expected), tolerance)
                     callers(running.port, arm.path, arm.body, clients, 0.5)
                     loads[name].append(callers(running.port, arm.path, arm.body, clients, effort.seconds))
                 except (OSError, ValueError) as error:
@@ -113,16 +110,3 @@ def in_turn(
         if each
     }
     return figures, broken
-
-
-def _check(name: str, found: Mapping[str, Any], case: Case, tolerance: float) -> None:
-    """Stop when an answer is not the plain binding's."""
-    for output, value in found.items():
-        want = case.expected[output]
-        if value.dtype.kind == "f":
-            off = float(np.max(np.abs(value - want)) / max(np.max(np.abs(want)), 1e-12))
-        else:
-            off = float(np.any(value != want))
-        if off > tolerance:
-            message = f"{name} answers {output} off by {off:.3g}; it has not done the work"
-            raise SystemExit(message)

@@ -18,7 +18,7 @@ from coldpress.pack import execute
 from coldpress.plan import make_plan
 from coldpress.render.container import COMMAND
 
-__all__ = ["TITLES", "Server", "interpreter", "servers"]
+__all__ = ["TITLES", "Server", "fastapi", "interpreter", "litserve", "peer_variables", "servers"]
 
 APPS = Path(__file__).with_name("apps")
 TITLES = {
@@ -74,16 +74,31 @@ def servers(case: Case, python: Path, minor: str, scratch: Path) -> dict[str, Se
     for stale in (empty / "__pycache__").glob("server.*"):
         stale.unlink()
     listen = {"UVICORN_HOST": "127.0.0.1", "UVICORN_PORT": "{port}", "PYTHONDONTWRITEBYTECODE": "1"}
-    peers = {"PYTHONPATH": os.pathsep.join((str(packages), str(APPS))), "MODEL": str(case.model)}
-    uvicorn = ("-m", "uvicorn", "fastapi_server:app", "--http", "httptools", "--loop", "uvloop", "--ws", "none")
-    quiet = ("--no-access-log", "--log-level", "warning", "--port", "{port}")
     own = (str(python), *COMMAND[1:])
     return {
         "coldpress": Server("coldpress", own, bundle, listen),
-        "fastapi": Server("fastapi", (str(python), "-S", *uvicorn, *quiet), APPS, peers),
-        "litserve": Server("litserve", (str(python), "-S", "litserve_server.py", "{port}"), APPS, peers),
+        "fastapi": fastapi(case, python, packages),
+        "litserve": litserve(case, python, packages),
         "empty": Server("empty", own, empty, listen),
     }
+
+
+def fastapi(case: Case, python: Path, packages: Path) -> Server:
+    """Return the server that people write by hand, around a case's model."""
+    words = ("-m", "uvicorn", "fastapi_server:app", "--http", "httptools", "--loop", "uvloop", "--ws", "none")
+    quiet = ("--no-access-log", "--log-level", "warning", "--port", "{port}")
+    return Server("fastapi", (str(python), "-S", *words, *quiet), APPS, peer_variables(case, packages, APPS))
+
+
+def litserve(case: Case, python: Path, packages: Path) -> Server:
+    """Return LitServe around a case's model."""
+    command = (str(python), "-S", "litserve_server.py", "{port}")
+    return Server("litserve", command, APPS, peer_variables(case, packages, APPS))
+
+
+def peer_variables(case: Case, packages: Path, apps: Path) -> dict[str, str]:
+    """Return what a peer's server is told: where its packages and its application are, and the model."""
+    return {"PYTHONPATH": os.pathsep.join((str(packages), str(apps))), "MODEL": str(case.model)}
 
 
 def _pack(case: Case, python: Path, minor: str, packages: Path, out: Path) -> Path:

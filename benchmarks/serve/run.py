@@ -11,10 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.cases import CASES, Case, read_outputs
-from benchmarks.run import TOLERANCE, machine
+from benchmarks.run import machine
 from benchmarks.serve.arms import TITLES, Server, init_ms, interpreter, servers
 from benchmarks.serve.load import callers, first_answer, single
 from coldpress.binding import onnxruntime
@@ -176,15 +174,10 @@ def _check(case: Case, server: Server, content: bytes) -> None:
     """Stop when an answer is not the plain binding's."""
     if server.name == "empty":
         return
-    for name, value in read_outputs(Reply(200, {}, content), case.expected).items():
-        want = case.expected[name]
-        if value.dtype.kind == "f":
-            off = float(np.max(np.abs(value - want)) / max(np.max(np.abs(want)), 1e-12))
-        else:
-            off = float(np.any(value != want))
-        if off > TOLERANCE:
-            message = f"{server.name} answers {name} off by {off:.3g}; it has not done the work"
-            raise SystemExit(message)
+    try:
+        case.check(server.name, read_outputs(Reply(200, {}, content), case.expected))
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
 
 
 def _bare(case: Case, server: Server, python: Path) -> float:
