@@ -1,11 +1,13 @@
 """Where downloads that are worth keeping live: one folder, outside every project."""
 
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from coldpress.errors import CacheError
 
-__all__ = ["cache_dir"]
+__all__ = ["cache_dir", "kept_folder"]
 
 
 def cache_dir(*parts: str) -> Path:
@@ -30,3 +32,24 @@ def cache_dir(*parts: str) -> Path:
             f"The cache folder {folder} cannot be made ({error.strerror}); set COLDPRESS_CACHE to a folder of yours."
         ) from error
     return folder
+
+
+def kept_folder(place: Path, fill: Callable[[Path], None]) -> Path:
+    """Return the folder ``place``; where it is not there, ``fill`` is given a new one beside it, which becomes it.
+
+    It is there whole or not at all. When somebody else is quicker, theirs stays.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if not place.is_dir():
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".new-") as scratch:
+            new = Path(scratch, place.name)
+            new.mkdir()
+            fill(new)
+            try:
+                new.rename(place)
+            except OSError:
+                if not place.is_dir():
+                    raise
+    return place

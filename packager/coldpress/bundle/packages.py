@@ -3,18 +3,20 @@
 Purelib and platlib go to the root (PEP 427); scripts, which need an interpreter's path, and headers are left out.
 """
 
+import hashlib
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from coldpress.bundle.archive import safe_name
 from coldpress.bundle.wheels import Wheel, sha256_of
+from coldpress.cache import cache_dir, kept_folder
 from coldpress.errors import BundleError
 from coldpress.targets import ENTRIES, TARGETS
 
-__all__ = ["RESERVED", "install"]
+__all__ = ["RESERVED", "install", "installed"]
 
 # What a bundle's own parts are called: a package that brings one of these would shadow it.
 _FILES = {*ENTRIES, *(target.batch for target in TARGETS.values() if target.batch)}
@@ -54,6 +56,16 @@ def install(wheels: Iterable[Wheel], folder: Path) -> None:
             raise BundleError(
                 f"{wheel.filename} cannot be unpacked ({error}): expected a whole wheel; get it again."
             ) from error
+
+
+def installed(wheels: Sequence[Wheel]) -> Path:
+    """Return a folder of the cache with ``wheels`` in it, for processes of this machine; raises as ``install`` does.
+
+    It stays, and with it the bytecode that their first use leaves there.
+    """
+    content = "\n".join(sorted(f"{wheel.filename} {wheel.sha256}" for wheel in wheels))
+    key = hashlib.sha256(content.encode()).hexdigest()
+    return kept_folder(cache_dir("packages") / key, lambda folder: install(wheels, folder))
 
 
 def _place(source: zipfile.ZipFile, entry: zipfile.ZipInfo, wheel: Wheel, folder: Path) -> None:

@@ -15,7 +15,7 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-from coldpress.cache import cache_dir
+from coldpress.cache import cache_dir, kept_folder
 from coldpress.errors import EmulateError, ResolveError
 
 __all__ = ["client", "python_minor"]
@@ -67,14 +67,13 @@ def client(name: str, python: str | Path, minor: str | None = None) -> Path:
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
     tag = f"cp{minor.replace('.', '')}" + ("" if own == minor else f"-under-{own.replace('.', '')}")
     home = cache_dir("clients", name) / f"{tag}-{platform.machine()}-{digest}"
-    if home.is_dir():
-        return home
-    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".new-") as scratch:
-        wheels, tree = Path(scratch, "wheels"), Path(scratch, "tree")
-        _download(name, lock, minor, wheels)
-        for wheel in sorted(wheels.iterdir()):
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(tree)  # each pinned by its hash
+
+    def fill(tree: Path) -> None:
+        with tempfile.TemporaryDirectory() as wheels:
+            _download(name, lock, minor, Path(wheels))
+            for wheel in sorted(Path(wheels).iterdir()):
+                with zipfile.ZipFile(wheel) as archive:
+                    archive.extractall(tree)  # each pinned by its hash
         compiled = subprocess.run(
             [python, "-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", tree, tree],
             capture_output=True,
@@ -83,12 +82,8 @@ def client(name: str, python: str | Path, minor: str | None = None) -> Path:
         )
         if compiled.returncode:
             raise EmulateError(f"{python} could not compile the runtime of {name}: {compiled.stdout.strip()[-300:]}")
-        try:
-            tree.rename(home)
-        except OSError:
-            if not home.is_dir():  # else somebody else was quicker, with the same bytes
-                raise
-    return home
+
+    return kept_folder(home, fill)
 
 
 def _download(name: str, lock: Path, minor: str, into: Path) -> None:

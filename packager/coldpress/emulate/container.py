@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from coldpress.bundle.packages import install
+from coldpress.bundle.packages import installed
 from coldpress.bundle.server import server_wheels
 from coldpress.cache import cache_dir
 from coldpress.emulate.process import CLEAN
@@ -52,6 +52,4 @@ class ServerFunction(ServerProcess):
         return not compiled or any(f".cpython-{self.minor.replace('.', '')}-" in name for name in compiled)
 
     def _stand_in(self) -> Path:
-        folder = self.scratch / "server"
-        install(server_wheels(self.minor, own_architecture(), cache_dir("wheels")), folder)
-        return folder
+        return installed(server_wheels(self.minor, own_architecture(), cache_dir("wheels")))

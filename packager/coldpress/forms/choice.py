@@ -9,14 +9,13 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from coldpress.cache import cache_dir
+from coldpress.cache import cache_dir, kept_folder
 from coldpress.forms.candidates import FORMS, cpu_flags
 from coldpress.forms.trial import encode
 from coldpress.model.files import model_files
@@ -130,20 +129,21 @@ def write_choice(key: str, choice: Choice, model: Path) -> None:
     own = {file: name for name, file in _own_files(model)}
     record = dataclasses.asdict(choice) | {"built": {}, "own": {}}
     files = record.pop("files")
-    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=cache_dir("forms"), prefix=".new-") as scratch:
-        beside = Path(scratch, key)
-        beside.mkdir()
+
+    def fill(folder: Path) -> None:
         for path, file in files.items():
             if file in own:
                 record["own"][path] = own[file]
             else:
                 name = path.rpartition("/")[2]
-                shutil.copyfile(file, beside / name)
+                shutil.copyfile(file, folder / name)
                 record["built"][path] = name
-        (beside / "choice.json").write_text(json.dumps(record))
+        (folder / "choice.json").write_text(json.dumps(record))
+
+    with contextlib.suppress(OSError):
         place = cache_dir("forms") / key
-        shutil.rmtree(place, ignore_errors=True)  # a damaged one; if somebody kept the same meanwhile, it stays
-        beside.rename(place)
+        shutil.rmtree(place, ignore_errors=True)  # a damaged one
+        kept_folder(place, fill)
 
 
 def _own_files(model: Path) -> Iterator[tuple[str, Path]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from coldpress._resources import runtime_root
 from coldpress.bundle.batch import batch_wheels
-from coldpress.bundle.packages import install
+from coldpress.bundle.packages import installed
 from coldpress.cache import cache_dir
 from coldpress.emulate.clients import python_minor
 from coldpress.emulate.function import target_of
@@ -77,10 +77,11 @@ def prepared(build: Path) -> Iterator[BatchFunction]:
         command: tuple[str, ...] = (sys.executable,)
         if manifest.hooks is not None and _bound(folder):
             python, minor = choose_interpreter(folder, None, _OURS)
-            site = Path(scratch, "site")
-            install(batch_wheels("aws", minor, own_architecture(), cache_dir("wheels"), parquet=True), site)
-            (site / "coldpress_runtime").symlink_to(runtime_root())
-            environment |= {"PYTHONPATH": str(site), "PYTHONNOUSERSITE": "1"}
+            site = installed(batch_wheels("aws", minor, own_architecture(), cache_dir("wheels"), parquet=True))
+            ours = Path(scratch, "ours")
+            ours.mkdir()
+            (ours / "coldpress_runtime").symlink_to(runtime_root())
+            environment |= {"PYTHONPATH": os.pathsep.join(map(str, (ours, site))), "PYTHONNOUSERSITE": "1"}
             command = (str(python),)
         yield BatchFunction(root, target_of(folder), manifest, command, environment)
 

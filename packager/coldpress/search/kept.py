@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.bundle.wheels import sha256_of
-from coldpress.cache import cache_dir
+from coldpress.cache import cache_dir, kept_folder
 from coldpress.model.files import model_files
 from coldpress.samples.partition import request_digest
 from coldpress.samples.sample_set import LABEL, SampleSet
@@ -74,11 +73,12 @@ def write_result(key: str, path: Path, record: Mapping[str, Any]) -> None:
     if len(model_files(path)) > 1:
         return
     whole = {**record, "sha256": sha256_of(path)}
-    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=cache_dir("shrunk"), prefix=".new-") as scratch:
-        beside = Path(scratch, key)
-        beside.mkdir()
-        shutil.copyfile(path, beside / "model.onnx")
-        (beside / "record.json").write_text(json.dumps(whole))
+
+    def fill(folder: Path) -> None:
+        shutil.copyfile(path, folder / "model.onnx")
+        (folder / "record.json").write_text(json.dumps(whole))
+
+    with contextlib.suppress(OSError):
         place = cache_dir("shrunk") / key
-        shutil.rmtree(place, ignore_errors=True)
-        beside.rename(place)
+        shutil.rmtree(place, ignore_errors=True)  # a damaged one
+        kept_folder(place, fill)
