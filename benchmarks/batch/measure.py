@@ -11,8 +11,6 @@ from typing import Any
 
 __all__ = ["Usage", "measured"]
 
-_POLL_S = 0.05
-
 
 @dataclass(frozen=True)
 class Usage:
@@ -30,8 +28,8 @@ class Usage:
     printed: Mapping[str, Any]
 
 
-def measured(command: Sequence[object], environment: Mapping[str, str] | None = None) -> Usage:
-    """Run ``command`` to its end; raises CalledProcessError when it fails."""
+def measured(command: Sequence[object], environment: Mapping[str, str] | None = None, *, poll_s: float = 0.05) -> Usage:
+    """Run ``command`` to its end, and look at its memory every ``poll_s``; raises CalledProcessError when it fails."""
     peak = 0.0
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -41,7 +39,7 @@ def measured(command: Sequence[object], environment: Mapping[str, str] | None = 
 
     def watch() -> None:
         nonlocal peak
-        while not done.wait(_POLL_S):
+        while not done.wait(poll_s):
             peak = max(peak, sum(map(_held, _family(process.pid))))
 
     watcher = threading.Thread(target=watch, daemon=True)

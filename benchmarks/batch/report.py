@@ -117,7 +117,7 @@ def _table(document: Mapping[str, Any], name: str) -> Iterator[str]:
 
 
 def _memory(document: Mapping[str, Any]) -> Iterator[str]:
-    yield "**Memory**, CSV, 2 workers, the label alone"
+    yield "**Memory**, CSV, 2 workers (a file of one chunk has but one if not told otherwise), the label alone"
     yield ""
     yield "| input | peak memory, all processes | seconds |"
     yield "|---|---|---|"
