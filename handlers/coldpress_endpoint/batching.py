@@ -3,7 +3,8 @@
 A request that finds a free thread runs at once, or after the delay that the settings allow; those that come while all
 threads are busy gather, and run together when one is free: those of equal shapes and equal outputs, in the order in
 which they came. Nothing is padded. When a run of several fails, each is run again on its own, so that a bad request
-fails alone. Runs are made on threads, as the engine gives up the GIL; only a model that answers quicker than a thread
+fails alone. Where nothing is to be gained by gathering, a thread is given its next request before it is done with the one
+before: it would idle until it was woken. Runs are made on threads, as the engine gives up the GIL; only a model that answers quicker than a thread
 is woken runs on the event loop.
 """
 
@@ -80,11 +81,12 @@ class Batcher:
         self._pool = pool
         self._metrics = metrics
         self._slots = slots
+        self._most = slots if max_batch > 1 else 2 * slots  # batches that threads have at hand
         self._delay_s = delay_s
         self._queue = queue
         self._seconds = self._last = seconds
         self._waiting: deque[_Job] = deque()
-        self._running = 0
+        self._given = 0
         self._planned = False
 
     async def ask(self, inputs: Arrays, outputs: Sequence[str] | None, ends: float) -> dict[str, Any]:
@@ -93,15 +95,15 @@ class Batcher:
             raise _late()
         if self._seconds < QUICK_S and _bytes(inputs) < _QUICK_BYTES:
             return self._at_once(inputs, outputs)
-        if len(self._waiting) >= self._queue:
+        if self._count() >= self._queue:
             raise BusyError(f"{self._queue} requests wait for this model already; try again in a second.")
         loop = asyncio.get_running_loop()
         job = _Job(inputs, outputs, ends, loop.create_future())
         if self.max_batch > 1:
             job.rows, job.key = _group(inputs, outputs)
         self._waiting.append(job)
-        self._metrics.waiting = len(self._waiting)
-        if not self._planned and self._running < self._slots:
+        self._metrics.waiting = self._count()
+        if not self._planned and self._given < self._most:
             self._planned = True
             loop.call_soon(self._start, loop)  # after what else has just arrived
         clock = loop.call_later(min(ends - job.born, _LONGEST_S), _expire, job.future)
@@ -113,11 +115,15 @@ class Batcher:
         finally:
             clock.cancel()
 
+    def _count(self) -> int:
+        """Requests that wait: here, or at hand for a thread that is busy."""
+        return len(self._waiting) + max(0, self._given - self._slots)
+
     def _drop(self, job: _Job) -> None:
         """Give the place in the queue back of a request that nobody waits for any more."""
         if job in self._waiting:
             self._waiting.remove(job)
-            self._metrics.waiting = len(self._waiting)
+            self._metrics.waiting = self._count()
 
     def _at_once(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Any]:
         start = thread_time()
@@ -129,9 +135,9 @@ class Batcher:
         return answer
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start runs on the threads that are free."""
+        """Give the threads what they have room for."""
         self._planned = False
-        while self._waiting and self._running < self._slots:
+        while self._waiting and self._given < self._most:
             wait = self._waiting[0].born + self._delay_s - perf_counter() if self._delay_s else 0.0
             if wait > 0 and self.max_batch > 1 and sum(job.rows for job in self._waiting) < self.max_batch:
                 self._planned = True
@@ -139,9 +145,9 @@ class Batcher:
                 break
             batch = self._take()
             if batch:
-                self._running += 1
+                self._given += 1
                 self._pool.submit(self._work, batch, loop)
-        self._metrics.waiting = len(self._waiting)
+        self._metrics.waiting = self._count()
 
     def _take(self) -> list[_Job]:
         """Take the first request and those that can run with it off the queue; drop those whose time is over."""
@@ -150,7 +156,7 @@ class Batcher:
         left: deque[_Job] = deque()
         rows = 0
         # Threads that are free share what waits: two halves at a time are done before one whole.
-        share = -(-len(self._waiting) // (self._slots - self._running))
+        share = -(-len(self._waiting) // (self._most - self._given))
         for job in self._waiting:
             if job.future.done():  # whoever asked has gone
                 continue
@@ -175,6 +181,7 @@ class Batcher:
 
     def _work(self, batch: list[_Job], loop: asyncio.AbstractEventLoop) -> None:
         """Run a batch, on a thread."""
+        batch = [job for job in batch if not job.future.done()]  # nobody waits for the others any more
         start, own = perf_counter(), thread_time()
         found = self._answers(batch)
         took, own = perf_counter() - start, thread_time() - own
@@ -203,9 +210,11 @@ class Batcher:
         own: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._running -= 1
-        # Slowly down: of a model with quick and slow answers, few hold the event loop up.
-        self._seconds = self._last = max(own, 0.9 * self._seconds + 0.1 * own)
+        self._given -= 1
+        if batch:
+            # Slowly down: of a model with quick and slow answers, few hold the event loop up.
+            self._seconds = self._last = max(own, 0.9 * self._seconds + 0.1 * own)
+            self._metrics.ran(sum(job.rows or 1 for job in batch), took)
         for job, answer in zip(batch, found, strict=True):
             if job.future.done():
                 continue
@@ -213,7 +222,7 @@ class Batcher:
                 job.future.set_exception(answer)
             else:
                 job.future.set_result(answer)
-        self._metrics.ran(sum(job.rows or 1 for job in batch), took)
+        self._metrics.waiting = self._count()
         if self._waiting and not self._planned:
             self._planned = True
             loop.call_soon(self._start, loop)

@@ -28,6 +28,7 @@ from coldpress.shrink.late_expansion import expand_late
 from coldpress.shrink.modernize_inputs import modernize_inputs
 from coldpress.shrink.narrow_constants import narrow_constants
 from coldpress.shrink.no_ops import drop_no_ops
+from coldpress.shrink.one_hot import look_up_rows
 from coldpress.shrink.pack_tensors import pack_tensors
 from coldpress.shrink.scopes import unique_names
 from coldpress.shrink.short_names import shorten_names
@@ -53,6 +54,7 @@ LOSSLESS: tuple[tuple[str, Pass], ...] = (
     ("constant arithmetic", fold_constants),
     ("constant conditions", inline_constant_ifs),
     ("common nodes", merge_common_nodes),
+    ("one-hot products", look_up_rows),
     ("late expansion", expand_late),
     ("dead nodes", drop_dead_nodes),
     ("unused initialisers", drop_unused_initializers),
