@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,12 @@ import numpy as np
 from benchmarks.arms import ROOT, Arm, wheels
 from benchmarks.cases import OIP, Case
 from benchmarks.serve.arms import Server, fastapi, litserve, peer_variables
+from coldpress.config import Config, ModelConfig
 from coldpress.emulate.server import free_port
+from coldpress.fallback.endpoint import FOLDER
+from coldpress.fallback_config import FallbackConfig
+from coldpress.pack import execute
+from coldpress.plan import make_plan
 
 __all__ = ["TITLES", "Asked", "endpoint", "peers"]
 
@@ -62,17 +66,18 @@ class Asked:
         return found
 
 
-def endpoint(
-    case: Case, python: Path, minor: str, models: Path, *, threads: int = 1, **settings: Any
-) -> tuple[Server, Path]:
-    """Return the endpoint's server around a case's model, which is copied below ``models``, and that folder.
+def endpoint(case: Case, python: Path, minor: str, build: Path, *, threads: int = 1, **settings: Any) -> Server:
+    """Return the endpoint's server as ``pack`` writes it around a case's model, below ``build``.
 
     ``settings`` are those of the server by their variables' names, such as ``MAX_BATCH``.
     """
-    place = models / case.name / "1"
-    if not place.exists():
-        place.mkdir(parents=True)
-        shutil.copy(case.model, place / "model.onnx")
+    if not build.exists():
+        config = Config(
+            model=ModelConfig(source=case.model, name=case.name),
+            fallback=FallbackConfig(endpoint="kubernetes", when=("error",)),
+        )
+        execute(make_plan(config, "container", build))
+    models = build / FOLDER / "models"
     packages = _wheels("coldpress", python, minor)
     variables = {
         "PYTHONPATH": os.pathsep.join((str(packages), str(ROOT / "handlers"))),
@@ -83,7 +88,7 @@ def endpoint(
         "COLDPRESS_PROVIDERS": "cpu",
         **{f"COLDPRESS_{name}": str(value) for name, value in settings.items()},
     }
-    return Server("coldpress", (str(python), "-S", "-m", "coldpress_endpoint"), models, variables), models
+    return Server("coldpress", (str(python), "-S", "-m", "coldpress_endpoint"), models, variables)
 
 
 def peers(case: Case, python: Path, minor: str, scratch: Path) -> tuple[dict[str, Asked], dict[str, str]]:

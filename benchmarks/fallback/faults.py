@@ -76,7 +76,7 @@ class _Seen:
 def measure_faults(python: Path, minor: str, scratch: Path, count: int) -> dict[str, Any]:
     """Ask ``count`` times and return what came of it."""
     case = CASES["digits"]()
-    server, _ = endpoint(case, python, minor, scratch / "models")
+    server = endpoint(case, python, minor, scratch / "coldpress")
     digits, reference = rows(), Reference(case.model)
     want = [{name: value.ravel().tolist() for name, value in reference.run({"X": row[None]}).items()} for row in digits]
     chance = random.Random(6)

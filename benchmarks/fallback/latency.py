@@ -22,7 +22,7 @@ __all__ = ["measure_door"]
 def measure_door(python: Path, minor: str, scratch: Path, rounds: int, asks: int) -> dict[str, Any]:
     """Ask the endpoint ``asks`` times by either way in each of the rounds, and return what the door adds, in ms."""
     case = CASES["digits"]()
-    server, _ = endpoint(case, python, minor, scratch / "models")
+    server = endpoint(case, python, minor, scratch / "coldpress")
     figures: dict[str, list[float]] = {"direct_ms": [], "door_ms": [], "added_ms": [], "added_p99_ms": []}
     with started(server) as running:
         first_answer(running.port, "/predict", case.request.body, 60.0)

@@ -34,7 +34,7 @@ def measure_servers(
     """Measure the endpoint with ``threads``, and every peer with one, on a model of ``benchmarks.cases``."""
     case = CASES[name]()
     arms, missing = peers(case, python, minor, scratch)
-    server, _ = endpoint(case, python, minor, scratch / "models", threads=threads)
+    server = endpoint(case, python, minor, scratch / "coldpress", threads=threads)
     arms = {"coldpress": Asked(server, "/predict", case.request.body), **arms}
     figures, broken = in_turn(arms, case, effort, clients)
     return {
@@ -52,7 +52,7 @@ def measure_batching(python: Path, minor: str, scratch: Path, effort: Effort, *,
     arms = {}
     for arm, most in (("batches", None), ("one by one", 1)):
         settings = {} if most is None else {"MAX_BATCH": most}
-        server, _ = endpoint(case, python, minor, scratch / "models", **settings)
+        server = endpoint(case, python, minor, scratch / "coldpress", **settings)
         arms[arm] = Asked(server, f"/v2/models/{case.name}/infer", body)
     figures, broken = in_turn(arms, case, effort, clients)
     if broken:

@@ -3,9 +3,9 @@
 A request that finds a free thread runs at once, or after the delay that the settings allow; those that come while all
 threads are busy gather, and run together when one is free: those of equal shapes and equal outputs, in the order in
 which they came. Nothing is padded. When a run of several fails, each is run again on its own, so that a bad request
-fails alone. Where nothing is to be gained by gathering, a thread is given its next request before it is done with the one
-before: it would idle until it was woken. Runs are made on threads, as the engine gives up the GIL; only a model that answers quicker than a thread
-is woken runs on the event loop.
+fails alone. A model that is not batched has nothing to gather for: each thread is given its next request before it is
+done with the one before, or it would idle until it was woken. Runs are made on threads, as the engine gives up the GIL;
+only a model that answers quicker than a thread is woken runs on the event loop.
 """
 
 from __future__ import annotations

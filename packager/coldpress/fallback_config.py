@@ -44,7 +44,7 @@ class FallbackConfig:
     url: str = ""
     auth: Literal["none", "bearer", "google", "azure", "aws"] = "none"
     audience: str = ""
-    model: Path | None = None  # what the endpoint serves; default: the model as it was before shrinking
+    model: Path | None = None  # what the endpoint serves; default: the model, stripped but not encoded
     when: tuple[str, ...] = ()
     waking: Literal["small", "queue", "refuse"] | None = None  # default: small, where there is a small model
     max_escalated: float = field(default=0.2, metadata={"at_least": 0, "at_most": 1})

@@ -58,7 +58,8 @@ class Packed:
 
     ``tokenizer`` is the text of the ``tokenizer.json`` that goes with a trimmed vocabulary, ``batch`` the function that
     scores uploads, where it is one of its own, ``weights`` the model's file where it does not travel in the package,
-    ``decision`` what goes out to an endpoint. Where everything does, there is nothing that was ``shrunk``.
+    ``decision`` what goes out to an endpoint, ``served`` that endpoint's model where it was stripped as well. Where
+    everything goes out, there is nothing that was ``shrunk``.
     """
 
     plan: Plan
@@ -75,6 +76,7 @@ class Packed:
     weights: Path | None = None
     weights_bytes: int = 0
     decision: Decision | None = None
+    served: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``pack --json`` prints."""
@@ -143,7 +145,16 @@ def execute(plan: Plan) -> Packed:
             with progress(f"write {plan.out}"):
                 batch = packed.batch.path if packed.batch else None
                 report, weights = packed.to_json(), packed.weights
-                publish(packed.plan, packed.archive.path, report, packed.report, packed.tokenizer, batch, weights)
+                publish(
+                    packed.plan,
+                    packed.archive.path,
+                    report,
+                    packed.report,
+                    packed.tokenizer,
+                    batch,
+                    weights,
+                    packed.served,
+                )
     return packed
 
 
@@ -165,7 +176,8 @@ def _build(plan: Plan, work: Path) -> Packed:
     bundle = _bundle(plan, tree_plan, yardstick, found.inputs.samples, work)
     if bundle.archive is None and plan.fallback is not None and not plan.fallback.when:
         over = " ".join(bundle.fit.advice) or "the function is over a limit of the provider."
-        return _build_remote(plan, found.inputs.reference, _over(plan, found, over), work / "door")
+        remote = _build_remote(plan, found.inputs.reference, _over(plan, found, over), work / "door")
+        return dataclasses.replace(remote, served=_served(plan, found))
     beside = _batch_bundle(plan, tree_plan, yardstick, found.inputs.samples, work) if bundle.archive else None
     notes = (*_notes(found, choice, bundle.tree), *_fallback_notes(plan, decision))
     steps = bundle.verification.steps if bundle.verification else None
@@ -186,7 +198,13 @@ def _build(plan: Plan, work: Path) -> Packed:
         weights,
         weights.stat().st_size if weights else 0,
         decision,
+        _served(plan, found),
     )
+
+
+def _served(plan: Plan, found: ShrunkFile) -> Path | None:
+    """The model as it was before anything was lost, for the endpoint; None where another one is named."""
+    return found.stripped.path if plan.large == plan.model else None
 
 
 def _build_remote(plan: Plan, reference: Reference, decision: Decision, work: Path) -> Packed:
@@ -230,7 +248,7 @@ def _decide(plan: Plan, found: ShrunkFile, over: str = "") -> Decision | None:
         plan.fallback,
         Question(
             small=shrunk.path,
-            large=plan.large,
+            large=_served(plan, found) or plan.large,
             exact=shrunk.exact and plan.large == plan.model,
             signature=reference.signature,
             samples=found.inputs.samples if task.evaluation is not None else None,

@@ -156,6 +156,12 @@ def _check_files(config: Config) -> None:
     large = config.fallback.model if config.fallback else None
     if large is not None and not large.is_file():
         raise ConfigError(f"There is no file {large}, which is named as the endpoint's model; check `fallback.model`.")
+    another = config.fallback is not None and (large is not None or not config.fallback.rendered)
+    if another and config.shrink.tokenizer is not None:
+        raise ConfigError(
+            "`shrink.tokenizer` is set, which numbers the tokens anew, and the endpoint has a model of its own that "
+            "knows the old numbers; leave one of them out."
+        )
     hooks = config.function.hooks
     if hooks is not None and not hooks.is_file():
         raise ConfigError(f"There is no file {hooks}, which is named as the hooks; check the path.")

@@ -28,6 +28,7 @@ def publish(
     tokenizer: str | None = None,
     batch: Path | None = None,
     weights: Path | None = None,
+    served: Path | None = None,
 ) -> None:
     """Put the finished folder in the place of ``plan.out``, whole; what the provider's tool keeps there moves along.
 
@@ -38,6 +39,7 @@ def publish(
         document: What the page shows; times among it, so that two packs do not give the same page. None: no page.
         batch: The verified zip of the function that scores uploads, where it is one of its own.
         weights: The model's file, where it does not travel in the package.
+        served: The endpoint's model, where it is not ``plan.large`` as it came.
         tokenizer: Text of the ``tokenizer.json`` that requests must be made with, where it is not the user's own.
 
     Raises:
@@ -60,7 +62,7 @@ def publish(
             (folder / WEIGHTS).mkdir()
             shutil.copyfile(weights, folder / WEIGHTS / weights.name)
         if plan.endpoint is not None:
-            write_endpoint(plan.endpoint, plan.large, folder)
+            write_endpoint(plan.endpoint, served or plan.large, folder)
         write_files(files, folder)
         for script in folder.glob("*.sh"):
             script.chmod(0o755)

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 
 from coldpress.emulate.function import start
 from coldpress.emulate.http import HttpRequest
+from coldpress.reference import Reference
 from coldpress_runtime.manifest import Manifest
 from tests.support.packing import coldpress
 
@@ -57,7 +59,12 @@ def test_an_endpoint_lies_beside_the_function_that_asks_it(tmp_path, digits):
     assert manifest.fallback.waking == "queue"
     assert "coldpress_runtime/fallback/door.py" in names
     endpoint = tmp_path / "out" / "endpoint"
-    assert (endpoint / "models" / "digits" / "1" / "model.onnx").read_bytes() == (digits / "model.onnx").read_bytes()
+    served = endpoint / "models" / "digits" / "1" / "model.onnx"
+    assert served.stat().st_size < (digits / "model.onnx").stat().st_size
+    samples = np.load(digits / "evaluation.npz")
+    pixels = {"pixels": samples["pixels"][:20]}
+    ours, theirs = Reference(served).run(pixels), Reference(digits / "model.onnx").run(pixels)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
     assert (endpoint / "coldpress_endpoint" / "__main__.py").is_file()
     assert (endpoint / "coldpress_runtime" / "errors.py").is_file()
     assert not list(endpoint.rglob("__pycache__"))
@@ -91,6 +98,7 @@ def test_a_function_that_is_the_door_alone_has_no_model_and_no_engine(tmp_path, 
         ('endpoint = "sagemaker"\nwaking = "queue"', (), "sagemaker keeps no queue"),
         ('endpoint = "cloud-run-gpu"\nregion = "europe-north1"', ("--target", "gcp"), "where Cloud Run has no L4"),
         ('url = "https://gpu.example"', ("--target", "alibaba"), "set internet to true"),
+        ('url = "https://gpu.example"\n[shrink]\ntokenizer = "coldpress.toml"', (), "numbers the tokens anew"),
         ('endpoint = "sagemaker"\nwhen = ["does-not-fit"]\n[batch]', (), "[batch] is set and `fallback.when`"),
     ],
 )

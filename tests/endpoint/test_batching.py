@@ -114,6 +114,44 @@ def test_a_limit_of_one_row_never_batches():
     assert bench.engine.runs[1:] == [(1, 2)] * 3
 
 
+def test_a_thread_has_its_next_request_at_hand_where_none_are_gathered():
+    """The event loop sleeps while the first ends: only the thread itself can have begun the second."""
+
+    async def scenario():
+        tasks = [asyncio.create_task(bench._ask(np.ones((1, place)))) for place in (1, 2, 3)]
+        await asyncio.to_thread(bench.engine.begun.acquire)
+        bench.engine.free.set()
+        assert bench.engine.begun.acquire(timeout=60)
+        await asyncio.gather(*tasks)
+
+    bench = Bench(max_batch=1)
+    asyncio.run(scenario())
+    bench.pool.shutdown()
+    assert bench.engine.runs == [(1, 1), (1, 2), (1, 3)]
+
+
+def test_who_has_gone_from_a_thread_s_hand_takes_no_run():
+    async def scenario():
+        tasks = [asyncio.create_task(bench._ask(np.ones((1, place)))) for place in (1, 2, 3)]
+        await asyncio.to_thread(bench.engine.begun.acquire)
+        tasks[1].cancel()
+        bench.engine.free.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    bench = Bench(max_batch=1)
+    asyncio.run(scenario())
+    bench.pool.shutdown()
+    assert bench.engine.runs == [(1, 1), (1, 3)]
+    assert bench.metrics.rows.total == 2
+
+
+@pytest.mark.parametrize("most", [1, 8], ids=["alone", "together"])
+def test_a_full_queue_refuses_and_those_in_it_are_answered(most):
+    bench = Bench(queue=2, max_batch=most)
+    found = asyncio.run(bench.together(*((np.ones((1, 2)),) for _ in range(4))))
+    assert [type(answer) for answer in found] == [dict, dict, BusyError, BusyError]
+
+
 def test_threads_that_are_free_share_what_waits():
     async def scenario():
         await asyncio.gather(*[bench._ask(np.ones((1, 2))) for _ in range(6)])
@@ -122,12 +160,6 @@ def test_threads_that_are_free_share_what_waits():
     bench.engine.free.set()
     asyncio.run(scenario())
     assert bench.engine.runs == [(3, 2), (3, 2)]
-
-
-def test_a_full_queue_refuses_and_those_in_it_are_answered():
-    bench = Bench(queue=2)
-    found = asyncio.run(bench.together(*((np.ones((1, 2)),) for _ in range(4))))
-    assert [type(answer) for answer in found] == [dict, dict, BusyError, BusyError]
 
 
 def test_what_is_late_is_dropped_before_it_runs():

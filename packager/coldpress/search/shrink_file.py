@@ -11,7 +11,7 @@ from coldpress.search.inputs import Inputs, read_inputs
 from coldpress.search.shrinker import shrink
 from coldpress.search.task import Task
 from coldpress.search.vocabulary_step import trim_inputs
-from coldpress.shrink.lossless import strip_exactly
+from coldpress.shrink.lossless import Stripped, strip_exactly
 
 __all__ = ["ShrunkFile", "shrink_file"]
 
@@ -25,6 +25,7 @@ class ShrunkFile:
 
     inputs: Inputs
     engine: Engine
+    stripped: Stripped
     shrunk: Shrunk
 
 
@@ -49,4 +50,4 @@ def shrink_file(task: Task, model: Path, python: str, work: Path, *, bundled: bo
         engine = engine_library(python, task.architecture, cache_dir("wheels"))
     worth, beside = (_WORTH_BYTES, engine.path.stat().st_size) if bundled else (0, 0)
     shrunk = shrink(task, inputs, stripped, engine, work, worth_bytes=worth, beside_bytes=beside)
-    return ShrunkFile(inputs, engine, shrunk)
+    return ShrunkFile(inputs, engine, stripped, shrunk)

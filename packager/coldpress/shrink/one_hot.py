@@ -38,7 +38,7 @@ class _Product(NamedTuple):
 
     cast: NodeProto
     equal: NodeProto
-    index: str
+    ids: str
     classes: TensorProto
     table: TensorProto
 
@@ -77,7 +77,7 @@ def _look_up_in(
             nodes.append(node)
             continue
         gone |= {id(product.cast), id(product.equal)}
-        classes |= {name for name in product.equal.input if name != product.index and uses[name] == 1}
+        classes |= {name for name in product.equal.input if name != product.ids and uses[name] == 1}
         nodes += _look_up(graph, product, node.output[0], scope.opset, taken)
         _add_zeros(draft, graph.initializer[own[product.table.name]])
         found += 1
@@ -187,7 +187,7 @@ def _look_up(graph: GraphProto, product: _Product, output: str, opset: int, take
 
     within, flat = fresh_name(taken, "h"), fresh_name(taken, "h")
     bounds = [constant(np.array(bound, kind)) for bound in (-1, rows)]  # -1 is the last row, as ``rows`` is
-    nodes = [helper.make_node("Clip", [product.index, *bounds], [within])]
+    nodes = [helper.make_node("Clip", [product.ids, *bounds], [within])]
     if opset < 13:
         nodes.append(helper.make_node("Squeeze", [within], [flat], axes=[-1]))
     else:
