@@ -5,132 +5,43 @@ place.
 """
 
 import dataclasses
-import hashlib
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from coldpress.bundle.archive import Archive, write_zip
-from coldpress.bundle.fallback import fallback_wheels
 from coldpress.bundle.runnable import Bundle
-from coldpress.bundle.swap import fresh_file
 from coldpress.bundle.tree import Tree, TreePlan, build_tree
 from coldpress.bundle.verify import Verification, verify
 from coldpress.bundle.verify_door import verify_door
-from coldpress.bundle.wheels import Wheel, lock_text, resolve
-from coldpress.cache import cache_dir
+from coldpress.bundle.wheels import Wheel
 from coldpress.config import BatchConfig
 from coldpress.console import progress
 from coldpress.contract import batch_record, door_manifest, limits, manifest, payload_bytes, snapstart
+from coldpress.dependencies import packages_of
 from coldpress.emulate.process import WEIGHTS
 from coldpress.errors import FitError
-from coldpress.fallback.decide import Decision, Question, decide
-from coldpress.fallback.endpoint import FOLDER
-from coldpress.fallback.record import auth_of, fallback_record
+from coldpress.fallback.decide import Decision
+from coldpress.fallback.record import fallback_record
+from coldpress.fallback.step import decide_for, fallback_notes, served_model
 from coldpress.fit.sizes import measure_sizes
 from coldpress.fit.verdict import Fit, check_fit
 from coldpress.forms.choose import GROWTH_BYTES, Choice, choose_form
 from coldpress.interpreters import find_interpreter
-from coldpress.machine import own_library, runs_here
 from coldpress.model.engine_check import foreign_locales
 from coldpress.model.files import model_bytes
+from coldpress.packed import Packed
 from coldpress.plan import Plan
 from coldpress.publish import publish
 from coldpress.reference import Reference
-from coldpress.render.endpoint.costs import cost_sentences
 from coldpress.report.assemble import assemble
 from coldpress.samples.sample_set import SampleSet
 from coldpress.samples.warmup import warmup_record
-from coldpress.search.account import Shrunk
 from coldpress.search.shrink_file import ShrunkFile, shrink_file
-from coldpress.targets import TARGETS
 from coldpress.weights import place_beside
 from coldpress_runtime.manifest import Manifest
 
-__all__ = ["Packed", "execute"]
-
-
-@dataclass(frozen=True)
-class Packed:
-    """What a ``pack`` made; without ``archive`` and ``verification`` when the bundle does not fit.
-
-    ``tokenizer`` is the text of the ``tokenizer.json`` that goes with a trimmed vocabulary, ``batch`` the function that
-    scores uploads, where it is one of its own, ``weights`` the model's file where it does not travel in the package,
-    ``decision`` what goes out to an endpoint, ``served`` that endpoint's model where it was stripped as well. Where
-    everything goes out, there is nothing that was ``shrunk``.
-    """
-
-    plan: Plan
-    archive: Archive | None
-    fit: Fit
-    shrunk: Shrunk | None
-    choice: Choice | None
-    verification: Verification | None
-    tree: Tree
-    notes: tuple[str, ...]
-    report: Mapping[str, Any] | None
-    tokenizer: str | None = None
-    batch: Archive | None = None
-    weights: Path | None = None
-    weights_bytes: int = 0
-    decision: Decision | None = None
-    served: Path | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that ``pack --json`` prints."""
-        sizes = self.fit.sizes
-        return {
-            "target": self.plan.target,
-            "out": str(self.plan.out),
-            "name": self.plan.name,
-            "artifact": {
-                "zip_bytes": self.archive.zip_bytes if self.archive else None,
-                "unzipped_bytes": sizes.unzipped_bytes,
-                "model_bytes": sizes.model_bytes,
-                "runtime_bytes": sizes.runtime_bytes,
-                "runtime_zip_bytes": sizes.runtime_zip_bytes,
-                "files": len(sizes.entries),
-                "sha256": self.archive.sha256 if self.archive else None,
-                "code_sha256": self.archive.code_sha256 if self.archive else None,
-            },
-            "batch": _artifact(self.batch),
-            "weights": self.weights
-            and {
-                "file": f"{WEIGHTS}/{self.weights.name}",
-                "bytes": self.weights_bytes,
-                "url": self.plan.weights + self.weights.name,
-            },
-            "fit": self.fit.to_json(),
-            "shrink": dict(self.shrunk.record) if self.shrunk else None,
-            "quality": dict(self.shrunk.quality) if self.shrunk else None,
-            "form": self.choice.to_json() if self.choice else None,
-            "fallback": self._fallback(),
-            "verification": self.verification.to_json() if self.verification else None,
-            "bytecode": {"python": self.tree.bytecode.python, "files": self.tree.bytecode.files},
-            "notes": list(self.notes),
-        }
-
-    def _fallback(self) -> dict[str, Any] | None:
-        """Return what goes out, where to, and what is known of the price of that."""
-        fallback, endpoint = self.plan.fallback, self.plan.endpoint
-        if fallback is None or self.decision is None:
-            return None
-        return self.decision.to_json() | {
-            "endpoint": fallback.endpoint,
-            "url": fallback.url or None,
-            "name": endpoint.endpoint if endpoint else None,
-            "folder": FOLDER if endpoint else None,
-            "waking": fallback.while_waking,
-            "costs": list(cost_sentences(endpoint)) if endpoint else [],
-        }
-
-
-def _artifact(batch: Archive | None) -> dict[str, Any] | None:
-    if batch is None:
-        return None
-    return {"zip_bytes": batch.zip_bytes, "sha256": batch.sha256, "code_sha256": batch.code_sha256}
+__all__ = ["execute"]
 
 
 def execute(plan: Plan) -> Packed:
@@ -143,17 +54,15 @@ def execute(plan: Plan) -> Packed:
         packed = _build(plan, Path(scratch))
         if packed.archive:
             with progress(f"write {plan.out}"):
-                batch = packed.batch.path if packed.batch else None
-                report, weights = packed.to_json(), packed.weights
                 publish(
                     packed.plan,
                     packed.archive.path,
-                    report,
+                    packed.to_json(),
                     packed.report,
-                    packed.tokenizer,
-                    batch,
-                    weights,
-                    packed.served,
+                    tokenizer=packed.tokenizer,
+                    batch=packed.batch.path if packed.batch else None,
+                    weights=packed.weights,
+                    served=packed.served,
                 )
     return packed
 
@@ -165,21 +74,22 @@ def _build(plan: Plan, work: Path) -> Packed:
     found = shrink_file(plan.shrink, plan.model, plan.python, work, bundled=True)
     yardstick = found.inputs.reference if found.shrunk.exact else Reference(found.shrunk.path)
     batch = None if plan.separate else plan.batch
-    packages = _packages(plan, batch)
+    packages = packages_of(plan, batch)
     choice = _choose_form(plan, found, yardstick, work / "forms")
     weights = None
     if plan.weights:
         weights = place_beside(choice, work / WEIGHTS)
         plan = dataclasses.replace(plan, values=dataclasses.replace(plan.values, weights=plan.weights + weights.name))
-    decision = _decide(plan, found)
+    decision = decide_for(plan.fallback, plan, found) if plan.fallback else None
     tree_plan = _tree_plan(plan, found, packages, choice, batch, decision)
     bundle = _bundle(plan, tree_plan, yardstick, found.inputs.samples, work)
     if bundle.archive is None and plan.fallback is not None and not plan.fallback.when:
         over = " ".join(bundle.fit.advice) or "the function is over a limit of the provider."
-        remote = _build_remote(plan, found.inputs.reference, _over(plan, found, over), work / "door")
-        return dataclasses.replace(remote, served=_served(plan, found))
+        decision = decide_for(plan.fallback, plan, found, over)
+        remote = _build_remote(plan, found.inputs.reference, decision, work / "door")
+        return dataclasses.replace(remote, served=served_model(plan, found))
     beside = _batch_bundle(plan, tree_plan, yardstick, found.inputs.samples, work) if bundle.archive else None
-    notes = (*_notes(found, choice, bundle.tree), *_fallback_notes(plan, decision))
+    notes = (*_notes(found, choice, bundle.tree), *fallback_notes(plan, decision))
     steps = bundle.verification.steps if bundle.verification else None
     report = assemble(plan.name, plan.model, plan.shrink, found.shrunk, fit=bundle.fit, steps=steps, notes=notes)
     report["fallback"] = decision.to_json() if decision else None
@@ -198,13 +108,8 @@ def _build(plan: Plan, work: Path) -> Packed:
         weights,
         weights.stat().st_size if weights else 0,
         decision,
-        _served(plan, found),
+        served_model(plan, found),
     )
-
-
-def _served(plan: Plan, found: ShrunkFile) -> Path | None:
-    """The model as it was before anything was lost, for the endpoint; None where another one is named."""
-    return found.stripped.path if plan.large == plan.model else None
 
 
 def _build_remote(plan: Plan, reference: Reference, decision: Decision, work: Path) -> Packed:
@@ -220,7 +125,7 @@ def _build_remote(plan: Plan, reference: Reference, decision: Decision, work: Pa
         engine=None,
         files={},
         hooks=plan.hooks,
-        packages=_packages(plan, None),
+        packages=packages_of(plan, None),
         interpreter=find_interpreter(plan.python),
     )
     with progress("build the bundle, which has no model"):
@@ -233,54 +138,9 @@ def _build_remote(plan: Plan, reference: Reference, decision: Decision, work: Pa
             bundle.import_packages()
             verify_door(bundle, reference.signature)
             tree, archive = bundle.tree, bundle.archive
-    notes = ("The model is at the endpoint alone.", *_fallback_notes(plan, decision))
+    notes = ("The model is at the endpoint alone.", *fallback_notes(plan, decision))
     kept = archive if fit.verdict == "fits" else None
     return Packed(plan, kept, fit, None, None, None, tree, notes, None, decision=decision)
-
-
-def _decide(plan: Plan, found: ShrunkFile, over: str = "") -> Decision | None:
-    """Decide what goes out to the endpoint."""
-    if plan.fallback is None:
-        return None
-    reference, task, shrunk = found.inputs.reference, plan.shrink, found.shrunk
-    chosen = next((each["verdict"] for each in shrunk.record["candidates"] if each["chosen"]), None)
-    return decide(
-        plan.fallback,
-        Question(
-            small=shrunk.path,
-            large=_served(plan, found) or plan.large,
-            exact=shrunk.exact and plan.large == plan.model,
-            signature=reference.signature,
-            samples=found.inputs.samples if task.evaluation is not None else None,
-            metric=task.metric,
-            max_drop=task.max_drop,
-            library=found.engine.path if runs_here(found.engine.path) else own_library(),
-            target=plan.target,
-            architecture=plan.architecture,
-            memory_mb=plan.memory_mb,
-            timeout_s=plan.timeout_s,
-            threads=plan.threads,
-            request_bytes=payload_bytes(plan),
-            warm_ms=chosen["warm_ms"] if chosen else None,
-            over=over,
-        ),
-    )
-
-
-def _over(plan: Plan, found: ShrunkFile, over: str) -> Decision:
-    decision = _decide(plan, found, over)
-    assert decision is not None  # noqa: S101 - asked for where there is an endpoint
-    return decision
-
-
-def _fallback_notes(plan: Plan, decision: Decision | None) -> tuple[str, ...]:
-    """Tell what goes out, where to, and what that costs."""
-    if decision is None or plan.fallback is None:
-        return ()
-    if plan.endpoint is None:
-        return (*decision.notes, f"The endpoint is {plan.fallback.url}.")
-    where = f"The endpoint is {plan.endpoint.endpoint} ({plan.endpoint.kind}), in {plan.out / FOLDER}: deploy it first."
-    return (*decision.notes, where, *cost_sentences(plan.endpoint))
 
 
 def _choose_form(plan: Plan, found: ShrunkFile, yardstick: Reference, work: Path) -> Choice:
@@ -383,7 +243,7 @@ def _batch_bundle(
                 "fallback": None,  # every row is scored here
             }
         ).to_dict(),
-        packages=_packages(plan, batch),
+        packages=packages_of(plan, batch),
     )
     place = work / "batch"
     place.mkdir()
@@ -406,32 +266,6 @@ def _notes(found: ShrunkFile, choice: Choice, tree: Tree) -> tuple[str, ...]:
     if tree.bytecode.interpreter is None:
         notes.append(tree.bytecode.note)
     return tuple(filter(None, notes))
-
-
-def _packages(plan: Plan, batch: BatchConfig | None) -> tuple[Wheel, ...]:
-    """Resolve what the hooks import, once; the very same files are taken from then on.
-
-    A newer release must not change a bundle unasked. What the target itself needs comes first, and hooks use it too.
-    """
-    own = TARGETS[plan.target].packages(plan.python, plan.architecture, cache_dir("wheels"), batch)
-    if plan.fallback is not None:
-        asking = fallback_wheels(
-            auth_of(plan.fallback), plan.target, plan.python, plan.architecture, cache_dir("wheels")
-        )
-        own = tuple({wheel.name: wheel for wheel in (*asking, *own)}.values())
-    if not plan.requirements:
-        return own
-    requirements = (*sorted(plan.requirements), *(f"{wheel.name}=={wheel.version}" for wheel in own))
-    wanted = "\n".join((*requirements, plan.python, plan.architecture))
-    lock = cache_dir("locks") / f"{hashlib.sha256(wanted.encode()).hexdigest()}.txt"
-    text = lock.read_text() if lock.is_file() else None
-    with progress("resolve what the hooks import"):
-        packages = resolve(requirements, plan.python, plan.architecture, cache_dir("wheels"), text)
-    if text is None:
-        with fresh_file(lock) as new:
-            new.write_text(lock_text(packages))
-    pinned = {wheel.name: wheel for wheel in own}
-    return tuple(pinned.get(wheel.name, wheel) for wheel in packages)
 
 
 def _fit(plan: Plan, bundle: Path, weights_bytes: int) -> Fit:

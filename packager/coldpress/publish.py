@@ -25,6 +25,7 @@ def publish(
     archive: Path,
     report: Mapping[str, Any],
     document: Mapping[str, Any] | None,
+    *,
     tokenizer: str | None = None,
     batch: Path | None = None,
     weights: Path | None = None,

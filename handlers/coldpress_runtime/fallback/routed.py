@@ -150,11 +150,16 @@ class RoutedService(Service):
             response = self._ask(question, marks, ends)
         else:
             response = self._ask(self._question(call, call.inputs, None), marks, ends)
-            if response.status == 200:
-                response = call.encode(read_answer(response, self._outputs))
-            elif "Location" in response.headers:  # what is there in the end shall go through the hook
-                response.headers["Location"] += "/predict"
+            response = self._hooked(response, call.encode)
         marks.endpoint = True
+        return response
+
+    def _hooked(self, response: Response, encode: Callable[[dict[str, Any]], Response]) -> Response:
+        """Have the endpoint's answer go through the hook behind the model; a job's, once it is there."""
+        if response.status == 200:
+            return encode(read_answer(response, self._outputs))
+        if "Location" in response.headers:
+            response.headers["Location"] += "/predict"
         return response
 
     def _question(self, call: Call, inputs: dict[str, Any], outputs: list[str] | None) -> Question:
@@ -285,10 +290,8 @@ class RoutedService(Service):
         if hook not in {"", "predict"} or (hook and self.hooks is None):
             raise NotFoundError(f"There is nothing at {describe(request.path)}; a job is at {_JOBS}ID.")
         response = self.door.status(job)
-        if hook and response.status == 200:
-            response = self._encode_predict(read_answer(response, self._outputs), None)
-        elif hook and "Location" in response.headers:
-            response.headers["Location"] += "/predict"
+        if hook:
+            response = self._hooked(response, lambda values: self._encode_predict(values, None))
         marks = Marks()
         marks.endpoint = True
         return mark(self._sized(response), marks)

@@ -10,7 +10,7 @@ from coldpress.plan import make_plan
 from coldpress.targets import TARGETS
 
 if TYPE_CHECKING:
-    from coldpress.pack import Packed
+    from coldpress.packed import Packed
 
 __all__ = ["add_parser", "run"]
 
