@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from coldpress.bundle.packages import install
+from coldpress.bundle.packages import install, installed
 from coldpress.bundle.wheels import Wheel, sha256_of
 from coldpress.errors import BundleError
 from tests.support.wheels import make_wheel
@@ -44,6 +44,16 @@ def test_packages_that_share_a_namespace_live_together(tmp_path):
     two = make_wheel(tmp_path, "two", files={**shared, "space/two.py": ""})
     install([_wheel(one), _wheel(two)], tmp_path / "tree")
     assert {"space/__init__.py", "space/one.py", "space/two.py"} <= _files(tmp_path / "tree")
+
+
+def test_the_same_wheels_are_unpacked_once_whatever_their_order_and_others_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLDPRESS_CACHE", str(tmp_path / "cache"))
+    one, two = (_wheel(make_wheel(tmp_path, name, files={f"{name}.py": "a = 1"})) for name in ("one", "two"))
+    both = installed([one, two])
+    (both / "one.pyc").touch()  # as the first use leaves it
+    assert installed([two, one]) == both
+    assert {"one.py", "one.pyc", "two.py"} <= _files(both)
+    assert installed([one]) != both
 
 
 def test_two_packages_that_want_the_same_file_are_refused(tmp_path):
