@@ -59,8 +59,8 @@ class Case:
         """Raise ValueError unless outputs are those of the plain binding, so far as ``tolerance`` goes."""
         for name, expected in self.expected.items():
             is_float = expected.dtype.kind == "f"
-            least = tolerance * max(float(np.max(np.abs(expected), initial=0)), 1e-6) if is_float else 0
-            if outputs[name].shape != expected.shape or not np.allclose(outputs[name], expected, rtol=0, atol=least):
+            slack = tolerance * max(float(np.max(np.abs(expected), initial=0)), 1e-6) if is_float else 0
+            if outputs[name].shape != expected.shape or not np.allclose(outputs[name], expected, rtol=0, atol=slack):
                 message = f"{who} answers something else in {name!r}; it has not done the work"
                 raise ValueError(message)
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.cases import CASES, TOLERANCE, Case
 from benchmarks.fallback.arms import TITLES, Asked, endpoint, peers
 from benchmarks.serve.load import Load, callers, first_answer
-from benchmarks.serve.run import spread, started
+from benchmarks.serve.run import insist, spread, started
 from coldpress.console import say
 from coldpress.reference import Reference
 from tests.support import minilm
@@ -89,7 +89,7 @@ def in_turn(
             with started(arm.server) as running:
                 try:
                     content = first_answer(running.port, arm.path, arm.body, _START_S)
-                    case.check(name, arm.read(content, case.expected), tolerance)
+                    insist(case, name, arm.read(content, case.expected), tolerance)
                     callers(running.port, arm.path, arm.body, clients, 0.5)
                     loads[name].append(callers(running.port, arm.path, arm.body, clients, effort.seconds))
                 except (OSError, ValueError) as error:

@@ -51,6 +51,13 @@ def test_the_row_is_looked_up(opset):
     assert run(made(NODES, WEIGHED, opset=opset)) == LOOKED_UP
 
 
+def test_the_model_becomes_no_larger():
+    draft = Draft(made(NODES, WEIGHED))
+    before = draft.size()
+    assert look_up_rows(draft) == 1
+    assert draft.size() <= before
+
+
 def test_the_classes_may_come_first_and_have_one_axis():
     nodes = [RESHAPE, node("Equal", ["c", "i"], ["e"]), CAST, MATMUL]
     assert run(made(nodes, [TABLE, tensor("c", np.arange(ROWS), np.int32), COLUMN])) == LOOKED_UP
