@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import family
+
 __all__ = ["Usage", "measured"]
 
 
@@ -40,7 +42,7 @@ def measured(command: Sequence[object], environment: Mapping[str, str] | None = 
     def watch() -> None:
         nonlocal peak
         while not done.wait(poll_s):
-            peak = max(peak, sum(map(_held, _family(process.pid))))
+            peak = max(peak, sum(map(_held, family(process.pid))))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -51,19 +53,6 @@ def measured(command: Sequence[object], environment: Mapping[str, str] | None = 
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args, out, err)
     return Usage(seconds, peak, json.loads(out))
-
-
-def _family(pid: int) -> list[int]:
-    """The process and all that descend from it."""
-    found = [pid]
-    for each in found:
-        try:
-            threads = list(Path(f"/proc/{each}/task").iterdir())
-            children = " ".join((thread / "children").read_text() for thread in threads)
-        except OSError:  # it has ended
-            continue
-        found.extend(map(int, children.split()))
-    return found
 
 
 def _held(pid: int) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import CASES, TOLERANCE, Case, read_outputs
+from benchmarks.processes import family
 from benchmarks.run import machine
 from benchmarks.serve.arms import TITLES, Server, init_ms, interpreter, servers
 from benchmarks.serve.load import callers, first_answer, single
@@ -98,23 +99,10 @@ class _Started:
     def memory_mb(self) -> float:
         """Return the resident memory of the process and of those that it started, in 10^6 bytes."""
         total = 0
-        for pid in _family(self.process.pid):
+        for pid in family(self.process.pid):
             with suppress(OSError):  # it has just ended
                 total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return total / 1e6
-
-
-def _family(pid: int) -> list[int]:
-    """The process and all that it started, and they; some servers start theirs in sessions of their own."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has just ended
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
-    family = [pid]
-    for member in family:
-        family += children.get(member, [])
-    return family
 
 
 @contextmanager
@@ -132,7 +120,7 @@ def started(server: Server) -> Iterator[_Started]:
         try:
             yield _Started(process, port, started, log)
         finally:
-            for pid in _family(process.pid):
+            for pid in family(process.pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()

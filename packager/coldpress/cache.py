@@ -1,13 +1,15 @@
 """Where downloads that are worth keeping live: one folder, outside every project."""
 
+import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from coldpress.errors import CacheError
 
-__all__ = ["cache_dir", "kept_folder"]
+__all__ = ["cache_dir", "keep_anew", "kept_folder"]
 
 
 def cache_dir(*parts: str) -> Path:
@@ -53,3 +55,14 @@ def kept_folder(place: Path, fill: Callable[[Path], None]) -> Path:
                 if not place.is_dir():
                     raise
     return place
+
+
+def keep_anew(room: str, key: str, fill: Callable[[Path], None]) -> None:
+    """Have ``fill`` make the folder ``key`` of a room of the cache, in the place of a damaged one.
+
+    It is kept whole or not at all: where the cache cannot be written, the next time does the work again.
+    """
+    with contextlib.suppress(OSError):
+        place = cache_dir(room) / key
+        shutil.rmtree(place, ignore_errors=True)
+        kept_folder(place, fill)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coldpress.cache import cache_dir, kept_folder
+from coldpress.cache import cache_dir, keep_anew, kept_folder
 from coldpress.errors import CacheError
 
 
@@ -51,3 +51,13 @@ def test_of_two_who_fill_a_folder_at_the_same_time_the_first_one_s_stays(tmp_pat
             kept_folder(place, lambda first: (first / "file").write_text("first"))
 
     assert (kept_folder(place, fill) / "file").read_text() == "first"
+
+
+def test_what_was_kept_is_made_anew_and_a_cache_that_cannot_be_written_keeps_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLDPRESS_CACHE", str(tmp_path))
+    for text in ("damaged", "mended"):
+        keep_anew("forms", "key", lambda folder, text=text: (folder / "file").write_text(text))
+    assert (tmp_path / "forms" / "key" / "file").read_text() == "mended"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("COLDPRESS_CACHE", str(tmp_path / "file"))
+    keep_anew("forms", "key", pytest.fail)

@@ -4,7 +4,6 @@ Times are noisy, and two runs of ``pack`` on the same inputs shall give the same
 the files that were built, under the hash of everything that went into it.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -15,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from coldpress.cache import cache_dir, kept_folder
+from coldpress.bundle.wheels import sha256_of
+from coldpress.cache import cache_dir, keep_anew
 from coldpress.forms.candidates import FORMS, cpu_flags
 from coldpress.forms.trial import encode
 from coldpress.model.files import model_files
@@ -115,7 +115,9 @@ def read_choice(key: str, model: Path) -> Choice | None:
         files |= {path: own[name] for path, name in record.pop("own").items()}
         candidates = tuple(Candidate(**{**row, "cpu": tuple(row["cpu"])}) for row in record.pop("candidates"))
         choice = Choice(files=files, candidates=candidates, **record)
-        whole = all(_sha256(files[part["path"]]) == part["sha256"] for part in (choice.model, choice.portable) if part)
+        whole = all(
+            sha256_of(files[part["path"]]) == part["sha256"] for part in (choice.model, choice.portable) if part
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return choice if whole else None
@@ -140,17 +142,9 @@ def write_choice(key: str, choice: Choice, model: Path) -> None:
                 record["built"][path] = name
         (folder / "choice.json").write_text(json.dumps(record))
 
-    with contextlib.suppress(OSError):
-        place = cache_dir("forms") / key
-        shutil.rmtree(place, ignore_errors=True)  # a damaged one
-        kept_folder(place, fill)
+    keep_anew("forms", key, fill)
 
 
 def _own_files(model: Path) -> Iterator[tuple[str, Path]]:
     for index, file in enumerate(model_files(model)):
         yield str(index), file
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

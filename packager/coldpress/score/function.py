@@ -1,7 +1,6 @@
 """A built function made ready for worker processes: its model, its hooks and their packages, without its provider."""
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from coldpress._resources import runtime_root
 from coldpress.bundle.batch import batch_wheels
 from coldpress.bundle.packages import installed
+from coldpress.bundle.wheels import sha256_of
 from coldpress.cache import cache_dir
 from coldpress.emulate.clients import python_minor
 from coldpress.emulate.function import target_of
@@ -119,15 +119,10 @@ def _place_engine(build: Path, engine: Engine, root: Path) -> None:
         place.symlink_to(shipped if shipped.is_file() and runs_here(shipped) else own_library())
         return
     own = own_library()
-    if _sha256(own) == engine.sha256:
+    if sha256_of(own) == engine.sha256:
         place.symlink_to(own)
     else:
         unpack(source, root, engine.library.__eq__)
         if not (place.is_file() and runs_here(place)):
             place.unlink(missing_ok=True)
             place.symlink_to(own)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

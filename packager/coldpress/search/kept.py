@@ -1,6 +1,5 @@
 """What a search found, kept by the hash of all that went into it: the same inputs give the same bytes, and at once."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from coldpress.bundle.wheels import sha256_of
-from coldpress.cache import cache_dir, kept_folder
+from coldpress.cache import cache_dir, keep_anew
 from coldpress.model.files import model_files
 from coldpress.samples.partition import request_digest
 from coldpress.samples.sample_set import LABEL, SampleSet
@@ -78,7 +77,4 @@ def write_result(key: str, path: Path, record: Mapping[str, Any]) -> None:
         shutil.copyfile(path, folder / "model.onnx")
         (folder / "record.json").write_text(json.dumps(whole))
 
-    with contextlib.suppress(OSError):
-        place = cache_dir("shrunk") / key
-        shutil.rmtree(place, ignore_errors=True)  # a damaged one
-        kept_folder(place, fill)
+    keep_anew("shrunk", key, fill)

@@ -33,7 +33,8 @@ BLOCKS = {"avx2", "fma"} <= cpu_flags()
 def own_choices(tmp_path, monkeypatch):
     """Choices kept by other tests are not ours; wheels and models are."""
     (tmp_path / "cache").mkdir()
-    monkeypatch.setattr("coldpress.forms.choice.cache_dir", lambda *parts: _made(tmp_path / "cache" / "/".join(parts)))
+    for module in ("coldpress.forms.choice", "coldpress.cache"):
+        monkeypatch.setattr(f"{module}.cache_dir", lambda *parts: _made(tmp_path / "cache" / "/".join(parts)))
 
 
 def _made(folder):
